@@ -1,0 +1,3 @@
+"""A contact-centre platform whose every endpoint is fenced by one OAuth scope."""
+
+__version__ = "0.1.0"

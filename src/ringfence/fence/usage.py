@@ -1,0 +1,76 @@
+"""When each (client, scope, operation) was last used: counted in memory, written in batches."""
+
+import asyncio
+from typing import Any
+
+import structlog
+from sqlalchemy import bindparam, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from ringfence.kernel.world import World
+from ringfence.store.columns import Moment
+from ringfence.store.db import Db
+from ringfence.store.query import mine
+from ringfence.store.statement import Statement
+from ringfence.store.tables.identity import usage
+
+log = structlog.get_logger()
+
+FLUSH = Statement(
+    upsert(usage)
+    .values(
+        client_id=bindparam("client"),
+        scope=bindparam("scope_"),
+        operation=bindparam("operation_"),
+        account_id=bindparam("account"),
+        count=bindparam("uses"),
+        first_used_at=bindparam("at", type_=Moment),
+        last_used_at=bindparam("at", type_=Moment),
+    )
+    .on_conflict_do_update(
+        index_elements=[usage.c.client_id, usage.c.scope, usage.c.operation],
+        set_={"count": usage.c.count + bindparam("uses"), "last_used_at": bindparam("at", type_=Moment)},
+    )
+)
+OF_CLIENT = Statement(
+    mine(usage).where(usage.c.client_id == bindparam("client")).order_by(usage.c.scope, usage.c.operation)
+)
+LAST_BY_SCOPE = Statement(select(usage).where(usage.c.account_id == bindparam("account")))
+
+
+class Usage:
+    """Counts since the last flush. A crash loses at most one interval of counts, never an acknowledged write."""
+
+    def __init__(self, db: Db, world: World) -> None:
+        self._db, self._world = db, world
+        self._uses: dict[tuple[str, str, str, str], int] = {}
+
+    def note(self, account: str, client: str, scope: str, operation: str) -> None:
+        key = (account, client, scope, operation)
+        self._uses[key] = self._uses.get(key, 0) + 1
+
+    async def flush(self) -> None:
+        taken, self._uses = self._uses, {}
+        if not taken:
+            return
+        now: Any = self._world.now()
+        rows = [
+            {"account": a, "client": c, "scope_": s, "operation_": o, "uses": n, "at": now}
+            for (a, c, s, o), n in sorted(taken.items())
+        ]
+        try:
+            async with self._db.writing() as tx:
+                await tx.many(FLUSH, rows)
+        except Exception:
+            for key, n in taken.items():
+                self._uses[key] = self._uses.get(key, 0) + n
+            raise
+
+    async def run(self, interval: float) -> None:
+        """Flush now and then. Until cancelled."""
+        while True:
+            await asyncio.sleep(interval)
+            try:
+                await self.flush()
+            except Exception:
+                log.exception("usage.flush_failed")

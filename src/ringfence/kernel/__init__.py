@@ -1,0 +1,1 @@
+"""The words of the platform: records, faults, shapes, time. Imports nothing of ours."""

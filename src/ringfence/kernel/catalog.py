@@ -1,0 +1,112 @@
+"""The nouns that an API is declared with. These records say things; they do nothing."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Literal
+
+from .problems import Problem
+
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+GrantType = Literal["client_credentials", "authorization_code", "refresh_token"]
+Via = Literal["client_credentials", "authorization_code"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A permission that a client may hold.
+
+    `name` is what tokens carry (`contacts:read`); `title` completes "This app will be able to …" on the
+    consent page; `via` names the grants that may carry it.
+    """
+
+    name: str
+    title: str
+    via: tuple[Via, ...] = ("client_credentials", "authorization_code")
+
+
+class Open(Enum):
+    """The one word that leaves an operation unfenced. It must be typed out, and each use is reviewed."""
+
+    PUBLIC = "public"
+
+
+PUBLIC = Open.PUBLIC
+
+
+class Errors(Enum):
+    """How an operation's refusals look on the wire."""
+
+    ENVELOPE = "envelope"  # {code, message, description, fields}
+    OAUTH = "oauth"  # RFC 6749 section 5.2: {error, error_description}
+    PAGE = "page"  # a page for a person
+
+
+@dataclass(frozen=True, slots=True)
+class EventType:
+    """Something that can have happened: its name, the shape of its payload, and one sentence."""
+
+    name: str
+    data: type
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """A listener with a durable cursor in the event log. Cursor and effects commit together.
+
+    `to` is None for every event. `start` says where a new cursor begins: a projection at the log's first
+    event, a notifier at its end.
+    """
+
+    name: str
+    to: tuple[EventType, ...] | None
+    run: Callable[..., Awaitable[None]]
+    start: Literal["first", "end"] = "first"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Work with a due time. `retry` holds the seconds before each further attempt; after the last it is buried."""
+
+    name: str
+    args: type
+    run: Callable[..., Awaitable[None]]
+    retry: tuple[int, ...] = (5, 60, 600)
+    every: int | None = None  # seconds: a recurring job, kept to one row
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method on one path behind one fence. The fence has no default, on purpose.
+
+    `run` takes `ctx` first, then by name: `query`, `body`, `asked`, `if_match`, or members of the path.
+    """
+
+    method: Method
+    path: str
+    fence: Scope | Open
+    run: Callable[..., Awaitable[Any]]
+    status: int = 200
+    problems: tuple[Problem, ...] = ()
+    errors: Errors = Errors.ENVELOPE
+    media: tuple[str, ...] = ("application/json",)  # what a body may be sent as
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """All that the world sees of one API. What exists is what `apis/all.py` lists."""
+
+    name: str
+    title: str
+    about: str
+    operations: tuple[Operation, ...]
+    scopes: tuple[Scope, ...] = ()
+    events: tuple[EventType, ...] = ()
+    reactions: tuple[Reaction, ...] = ()
+    jobs: tuple[Job, ...] = ()
+
+
+def operation_name(operation: Operation) -> str:
+    """`GET /contacts/{id}`: how an operation is called in logs, metrics and usage."""
+    return f"{operation.method} {operation.path}"

@@ -1,0 +1,105 @@
+"""Settings: one field per key, read from the environment (`RINGFENCE_*`) and an optional TOML file."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+
+def key(default: Any, about: str, *, secret: bool = False) -> Any:
+    """One setting: its default, its help, and whether its value must never be shown."""
+    return field(default=default, metadata={"about": about, "secret": secret})
+
+
+@dataclass(frozen=True, repr=False)
+class Settings:
+    """The values in force. Passed in, never imported."""
+
+    database: str = key("sqlite:///ringfence.db", "Where state is kept: sqlite:///PATH or postgresql://…")
+    secret_key: str = key("", "Master key, 64 hex digits; by default a key file beside the database.", secret=True)
+    host: str = key("127.0.0.1", "Address to listen at.")
+    port: int = key(8000, "Port to listen at; 0 picks a free one.")
+    identity_base: str = key("", "Public base URL of /oauth; by default the server's own address.")
+    gateway_base: str = key("", "Public base URL of the APIs; by default the server's own address.")
+    identity_domains: str = key("", "Base domains whose first label is an account's name, separated by commas.")
+    activation_delay: int = key(120, "Seconds before a scope added to a client takes effect.")
+    staleness_limit: float = key(3.0, "Seconds without a confirmed view of the grants before requests are refused.")
+    poll_interval: float = key(0.1, "Seconds between looks at the version of the grants.")
+    token_lifetime: int = key(600, "Seconds that an access token lives.")
+    token_algorithm: str = key("ES256", "Signature of access and id tokens: ES256 or RS256.")
+    code_lifetime: int = key(60, "Seconds that an authorization code lives.")
+    refresh_idle: int = key(30 * 86400, "Seconds after which an unused refresh token dies.")
+    refresh_grace: int = key(10, "Seconds for which the predecessor of a refresh token is still taken.")
+    session_lifetime: int = key(12 * 3600, "Seconds that a person stays logged in.")
+    require_pkce: bool = key(False, "Refuse authorization requests without PKCE from every client.")
+    require_if_match: bool = key(False, "Answer 428 to a change without If-Match.")
+    rate_limit: int = key(50, "Requests per second that one client may make; 0 for no limit.")
+    token_rate_limit: int = key(20, "Token requests per second that one client may make; 0 for no limit.")
+    login_attempts: int = key(5, "Failed logins of one person within the window before a wait.")
+    login_window: int = key(300, "Seconds over which failed logins are counted.")
+    body_limit: int = key(1024 * 1024, "Bytes that a request's body may have.")
+    header_limit: int = key(32 * 1024, "Bytes that a request's headers may have together.")
+    idempotency_lifetime: int = key(86400, "Seconds for which an Idempotency-Key is remembered.")
+    usage_flush: float = key(5.0, "Seconds between writes of what scopes were used for.")
+    connections: int = key(10, "PostgreSQL connections of one process.")
+    access_log: bool = key(False, "Log every request, not only those that failed on our side.")
+    log_format: str = key("text", "Log lines as text or json.")
+
+    def __repr__(self) -> str:
+        shown = (f"{f.name}={'…' if f.metadata['secret'] else repr(getattr(self, f.name))}" for f in fields(self))
+        return f"Settings({', '.join(shown)})"
+
+
+WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+CHOICES = {"token_algorithm": ("ES256", "RS256"), "log_format": ("text", "json")}
+
+
+class BadSetting(Exception):
+    """A setting that cannot be used; the message says which and what to write instead."""
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    return f"RINGFENCE_{name.upper()}"
+
+
+def _typed(name: str, kind: Any, value: Any, where: str) -> Any:
+    try:
+        if kind is bool:
+            return value if isinstance(value, bool) else WORDS[str(value).strip().lower()]
+        if isinstance(value, bool):
+            raise ValueError
+        typed = kind(value)
+    except (ValueError, KeyError, TypeError):
+        raise BadSetting(f"{where} must be a {kind.__name__}, not {value!r}.") from None
+    if kind in (int, float) and not 0 <= typed < 2**31:
+        raise BadSetting(f"{where} must be zero or more, not {value!r}.")
+    if name in CHOICES and typed not in CHOICES[name]:
+        raise BadSetting(f"{where} must be {' or '.join(CHOICES[name])}, not {value!r}.")
+    return typed
+
+
+def load(environment: Mapping[str, str] | None = None, file: Path | None = None, **given: Any) -> Settings:
+    """What was given, else the environment, else the file (or RINGFENCE_CONFIG), else the default."""
+    environment = os.environ if environment is None else environment
+    path = file or (Path(environment["RINGFENCE_CONFIG"]) if environment.get("RINGFENCE_CONFIG") else None)
+    written: dict[str, Any] = {}
+    if path is not None:
+        try:
+            written = tomllib.loads(path.read_text("utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as why:
+            raise BadSetting(f"The settings file {path} cannot be read: {why}") from why
+        if strange := set(written) - {f.name for f in fields(Settings)}:
+            raise BadSetting(f"{path} has unknown settings: {', '.join(sorted(strange))}.")
+    values: dict[str, Any] = {}
+    for each in fields(Settings):
+        name = each.name
+        if given.get(name) is not None:
+            values[name] = _typed(name, each.type, given[name], name)
+        elif variable(name) in environment:
+            values[name] = _typed(name, each.type, environment[variable(name)], variable(name))
+        elif name in written:
+            values[name] = _typed(name, each.type, written[name], f"{name} in {path}")
+    return Settings(**values)

@@ -1,0 +1,124 @@
+"""What crosses the wire: shapes with their links, pages, and the few other kinds of answer."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Generic, TypeVar, dataclass_transform
+
+import msgspec
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+class Shape(msgspec.Struct, frozen=True, kw_only=True):
+    """The one base of everything that crosses the wire.
+
+    `links` maps a relation to a path template over the shape's own fields (`/contacts/{id}`);
+    `example` is shown in the documentation and sent by the tests.
+    """
+
+    links: ClassVar[Mapping[str, str]] = {}
+    example: ClassVar[Mapping[str, Any] | None] = None
+
+
+class PageQuery(Shape):
+    """`page` from 1, `per_page` 1 to 200."""
+
+    page: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)] = 1
+    per_page: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
+
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """One page of a list; `members` limits which paging members the body shows (all five where not)."""
+
+    rel: str
+    items: list[T]
+    total: int
+    page: int
+    per_page: int
+    reachable: int | None = None  # rows that paging can reach, where the API caps it
+    members: tuple[str, ...] = ("total", "count", "page", "per_page", "total_pages")
+    previous: str = "prev"  # what the API calls the link back
+    bounds: bool = True  # whether the API's contract links `first` and `last`
+    extra_links: Mapping[str, Mapping[str, Any]] = {}
+
+    def map(self, into: Callable[[T], U]) -> "Page[U]":
+        """The same page with each item shown as another."""
+        return msgspec.structs.replace(self, items=[into(item) for item in self.items])  # type: ignore[return-value]
+
+
+@dataclass(frozen=True, slots=True)
+class Versioned(Generic[T]):
+    """A shape and its version: answered with an ETag, 304 where the caller already has it."""
+
+    shape: T
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wrapped(Generic[T]):
+    """A shape that the contract puts inside one member, `{"contact": {...}}`."""
+
+    member: str
+    shape: T
+
+
+@dataclass(frozen=True, slots=True)
+class See:
+    """Look over there: a redirect. 303 unless the contract says otherwise."""
+
+    location: str
+    status: int = 303
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A page for a person: a template's name and what it shows."""
+
+    template: str
+    values: Mapping[str, Any]
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """A body that is not HAL: a mapping as JSON, or text as it stands."""
+
+    body: Mapping[str, Any] | str
+    status: int = 200
+    media: str = "application/json"
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Server-sent events, begun after the transaction is over: (event name, data) pairs."""
+
+    frames: AsyncIterator[tuple[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class IfMatch:
+    """The versions named by If-Match. None: the header was not sent; `any`: it was `*`."""
+
+    versions: frozenset[int] | None = None
+    any: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request as it came, for the few operations whose contract is about more than JSON (RFC 6749 forms)."""
+
+    method: str
+    path: str
+    base: str  # scheme and host that the caller used
+    host: str  # its name alone
+    headers: Mapping[str, str]  # lower-case names
+    query: Mapping[str, list[str]]
+    form: Mapping[str, list[str]] = field(default_factory=dict)
+    cookies: Mapping[str, str] = field(default_factory=dict)
+    sent: bool = False  # whether there was a body at all

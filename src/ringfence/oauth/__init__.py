@@ -1,0 +1,1 @@
+"""The authorization server: clients, keys, tokens, grants, logins and consents."""

@@ -1,0 +1,69 @@
+"""The database port: what a transaction can do, and the one place that picks the engine.
+
+In what the two engines differ: SQLite gives an event its place when it is written, because it has one writer at
+a time; on PostgreSQL the relay does so after commit. SQLite commits in groups itself; PostgreSQL's own group
+commit serves. PostgreSQL refuses NUL in text, so nobody may send it. Everything else is the same.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+from .statement import Row, Statement
+
+
+class Transaction(Protocol):
+    """One transaction. It begins with its first statement; leaving its block commits it, an exception undoes it."""
+
+    async def all(self, statement: Statement, /, **given: Any) -> list[Row]: ...
+    async def one(self, statement: Statement, /, **given: Any) -> Row | None: ...
+    async def run(self, statement: Statement, /, **given: Any) -> int:
+        """Execute; the number of rows changed."""
+        ...
+
+    async def many(self, statement: Statement, rows: Iterable[Mapping[str, Any]], /) -> None: ...
+    def scan(self, statement: Statement, /, **given: Any) -> AsyncIterator[Row]:
+        """Rows of a long read, streamed; on SQLite from a thread and a connection of its own."""
+        ...
+
+    def after(self, call: Any, /) -> None:
+        """Something to call once the commit is durable."""
+        ...
+
+
+class Db(Protocol):
+    """A database. Leaving `writing()` means durable: every answer that depends on it may be sent."""
+
+    name: str
+    url: str
+    places_at_insert: bool
+
+    def reading(self) -> AbstractAsyncContextManager[Transaction]: ...
+    def writing(self) -> AbstractAsyncContextManager[Transaction]: ...
+    async def open(self) -> None: ...
+    async def close(self) -> None: ...
+
+
+class DatabaseUnavailable(Exception):
+    """The database cannot be reached or is not usable; the message says what to do."""
+
+
+class TryAgain(Exception):
+    """The database gave up one of two transactions that waited for each other; the same again will do."""
+
+
+class DuplicateRow(Exception):
+    """A unique constraint refused the write."""
+
+
+def open_database(url: str, *, connections: int = 10) -> Db:
+    """The engine that the URL names: `sqlite:///PATH` or `postgresql://…`."""
+    if url.startswith("sqlite:///"):
+        from .sqlite import SqliteDb
+
+        return SqliteDb(url.removeprefix("sqlite:///"))
+    if url.startswith(("postgresql://", "postgres://")):
+        from .postgres import PostgresDb
+
+        return PostgresDb(url, connections)
+    raise DatabaseUnavailable(f"The database must be sqlite:///PATH or postgresql://…, not {url.split('://')[0]}://…")

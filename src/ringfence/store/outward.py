@@ -1,0 +1,67 @@
+"""HTTP to the outside world: only to public addresses, and to the very address that was checked."""
+
+import asyncio
+import ipaddress
+import socket
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx2
+
+LIMIT = 256 * 1024
+NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+class Unreachable(Exception):
+    """The address may not be called, or did not answer as it should; the message says which."""
+
+
+def is_public(text: str) -> bool:
+    """Whether an address is one on the public internet, also when it is an IPv4 one inside an IPv6 one."""
+    address = ipaddress.ip_address(text.split("%")[0])
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return is_public(str(address.ipv4_mapped))
+        if address.sixtofour is not None:
+            return is_public(str(address.sixtofour))
+        if address in NAT64:
+            return is_public(str(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)))
+    return address.is_global and not address.is_multicast
+
+
+async def checked_address(host: str, port: int) -> str:
+    """One address of a host; all that it resolves to must be public."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as why:
+        raise Unreachable(f"{host} cannot be resolved") from why
+    addresses = [str(info[4][0]) for info in found]
+    if not addresses or not all(is_public(address) for address in addresses):
+        raise Unreachable(f"{host} is not on the public internet")
+    return addresses[0]
+
+
+async def fetch(url: str, *, timeout: float = 5.0) -> bytes:
+    """GET an https URL: no redirects, at most LIMIT bytes, on a socket to the address that was checked."""
+    parts = urlsplit(url)
+    if parts.scheme != "https" or not parts.hostname:
+        raise Unreachable("only https URLs are fetched")
+    address = await checked_address(parts.hostname, parts.port or 443)
+    literal = f"[{address}]" if ":" in address else address
+    pinned = urlunsplit(("https", f"{literal}:{parts.port or 443}", parts.path or "/", parts.query, ""))
+    try:
+        async with (
+            httpx2.AsyncClient(timeout=timeout, follow_redirects=False, trust_env=False) as client,
+            client.stream(
+                "GET", pinned, headers={"Host": parts.netloc}, extensions={"sni_hostname": parts.hostname}
+            ) as response,
+        ):
+            if response.status_code != 200:
+                raise Unreachable(f"{parts.hostname} answered {response.status_code}")
+            body = b""
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > LIMIT:
+                    raise Unreachable(f"{parts.hostname} answered with more than {LIMIT} bytes")
+            return body
+    except httpx2.HTTPError as why:
+        raise Unreachable(f"{parts.hostname} did not answer: {type(why).__name__}") from why

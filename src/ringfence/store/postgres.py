@@ -1,0 +1,174 @@
+"""PostgreSQL through psycopg 3: a pool of connections, statements prepared on first use."""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Any, cast
+
+import msgspec
+import psycopg
+from psycopg.types.json import set_json_loads
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from .db import DatabaseUnavailable, DuplicateRow, TryAgain
+from .statement import Row, Statement
+
+Connection = psycopg.AsyncConnection[tuple[Any, ...]]
+CHUNK = 500
+
+
+class _Rows:
+    """What reading and writing transactions share."""
+
+    __slots__ = ("_after", "_db", "_taken")
+
+    def __init__(self, db: "PostgresDb") -> None:
+        self._db = db
+        self._taken: Connection | None = None
+        self._after: list[Callable[[], None]] = []
+
+    async def _connection(self) -> Connection:
+        raise NotImplementedError
+
+    async def _execute(self, statement: Statement, given: Mapping[str, Any]) -> psycopg.AsyncCursor[tuple[Any, ...]]:
+        prepared = statement.postgres
+        connection = await self._connection()
+        try:
+            return await connection.execute(cast(Any, prepared.sql), prepared.bind(given), prepare=True)
+        except psycopg.errors.UniqueViolation as why:
+            raise DuplicateRow(str(why)) from why
+        except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure) as why:
+            raise TryAgain(str(why)) from why
+        except psycopg.errors.OperationalError as why:
+            raise DatabaseUnavailable("The database connection was lost.") from why
+
+    async def all(self, statement: Statement, /, **given: Any) -> list[Row]:
+        cursor = await self._execute(statement, given)
+        return statement.postgres.read(await cursor.fetchall())
+
+    async def one(self, statement: Statement, /, **given: Any) -> Row | None:
+        found = await self.all(statement, **given)
+        return found[0] if found else None
+
+    async def run(self, statement: Statement, /, **given: Any) -> int:
+        return (await self._execute(statement, given)).rowcount
+
+    async def many(self, statement: Statement, rows: Iterable[Mapping[str, Any]], /) -> None:
+        prepared = statement.postgres
+        connection = await self._connection()
+        try:
+            await connection.cursor().executemany(cast(Any, prepared.sql), [prepared.bind(row) for row in rows])
+        except psycopg.errors.UniqueViolation as why:
+            raise DuplicateRow(str(why)) from why
+
+    async def scan(self, statement: Statement, /, **given: Any) -> AsyncIterator[Row]:
+        prepared = statement.postgres
+        async with self._db.pool.connection() as connection, connection.transaction():
+            cursor = connection.cursor("scan")
+            await cursor.execute(cast(Any, prepared.sql), prepared.bind(given))
+            while chunk := await cursor.fetchmany(CHUNK):
+                for row in prepared.read(chunk):
+                    yield row
+
+    def after(self, call: Callable[[], None], /) -> None:
+        self._after.append(call)
+
+
+class PostgresReading(_Rows):
+    """Reads, each statement of its own: one round trip. Its connection is in autocommit mode."""
+
+    __slots__ = ()
+
+    async def __aenter__(self) -> "PostgresReading":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, why: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._taken is not None:
+            await self._db.pool.putconn(self._taken)
+            self._taken = None
+
+    async def _connection(self) -> Connection:
+        if self._taken is None:
+            self._taken = await self._db.take()
+        return self._taken
+
+
+class PostgresWriting(_Rows):
+    """A transaction, begun by its first statement."""
+
+    __slots__ = ()
+
+    async def __aenter__(self) -> "PostgresWriting":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, why: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._taken is not None:
+            taken, self._taken = self._taken, None
+            try:
+                await taken.execute("COMMIT" if kind is None else "ROLLBACK")
+            finally:
+                await self._db.pool.putconn(taken)
+        if kind is None:
+            for call in self._after:
+                call()
+
+    async def _connection(self) -> Connection:
+        if self._taken is None:
+            self._taken = await self._db.take()
+            await self._taken.execute("BEGIN")
+        return self._taken
+
+
+class PostgresDb:
+    """A PostgreSQL database, shared by any number of processes."""
+
+    name = "postgresql"
+    places_at_insert = False
+
+    def __init__(self, url: str, connections: int) -> None:
+        self.url = url
+        self._size = connections
+        self.pool: AsyncConnectionPool[Connection]
+
+    async def open(self) -> None:
+        set_json_loads(msgspec.json.decode)
+
+        async def prepare(connection: Connection) -> None:
+            await connection.set_autocommit(True)
+            connection.prepared_max = 500
+
+        self.pool = AsyncConnectionPool(
+            self.url,
+            min_size=min(2, self._size),
+            max_size=max(2, self._size),
+            kwargs={"autocommit": True, "options": "-c timezone=UTC", "connect_timeout": 10},
+            configure=prepare,
+            open=False,
+            timeout=10,
+        )
+        try:
+            await self.pool.open(wait=True, timeout=10)
+        except PoolTimeout as why:
+            await self.pool.close()
+            raise DatabaseUnavailable(
+                "PostgreSQL does not answer at the given URL; check that it runs and that the URL is right."
+            ) from why
+
+    async def close(self) -> None:
+        if hasattr(self, "pool"):
+            await self.pool.close()
+
+    async def take(self) -> Connection:
+        try:
+            return await self.pool.getconn()
+        except PoolTimeout as why:
+            raise DatabaseUnavailable("No database connection became free in time.") from why
+
+    def reading(self) -> PostgresReading:
+        return PostgresReading(self)
+
+    def writing(self) -> PostgresWriting:
+        return PostgresWriting(self)

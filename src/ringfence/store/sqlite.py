@@ -1,0 +1,312 @@
+"""SQLite through the standard driver: short statements on the calling thread, commits in groups on another.
+
+Writers take turns inside one open transaction, each in a savepoint of its own. When nobody is left in line the
+batch is committed in a thread, with one fsync for all of them; whoever arrives meanwhile forms the next batch.
+Readers have connections of their own and, in WAL mode, never wait for a writer.
+"""
+
+import asyncio
+import sqlite3
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from .db import DatabaseUnavailable, DuplicateRow
+from .statement import Row, Statement
+
+PATIENCE = 30.0  # seconds to wait for another process that is writing
+CHUNK = 500  # rows that a scan hands over at a time
+BATCH = 512  # writers that one commit may hold
+
+
+def connect(path: str, *, timeout: float = PATIENCE) -> sqlite3.Connection:
+    """A connection with the settings that every one of ours has; it says BEGIN itself."""
+    connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
+    for pragma in (
+        "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY", "cache_size=-16000"
+    ):  # fmt: skip
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+    return connection
+
+
+class _Rows:
+    """What reading and writing transactions share: running one prepared statement on one connection."""
+
+    __slots__ = ()
+    _db: "SqliteDb"
+
+    async def _connection(self) -> sqlite3.Connection:
+        raise NotImplementedError
+
+    async def all(self, statement: Statement, /, **given: Any) -> list[Row]:
+        prepared = statement.sqlite
+        connection = await self._connection()
+        try:
+            return prepared.read(connection.execute(prepared.sql, prepared.bind(given)).fetchall())
+        except sqlite3.IntegrityError as why:
+            raise DuplicateRow(str(why)) from why
+
+    async def one(self, statement: Statement, /, **given: Any) -> Row | None:
+        found = await self.all(statement, **given)
+        return found[0] if found else None
+
+    async def scan(self, statement: Statement, /, **given: Any) -> AsyncIterator[Row]:
+        prepared = statement.sqlite
+        loop = asyncio.get_running_loop()
+        # one thread call at a time touches this connection, so it is safe to move between threads
+        connection = await loop.run_in_executor(self._db.scanners, connect, self._db.path)
+        try:
+            bound = prepared.bind(given)
+            cursor = await loop.run_in_executor(self._db.scanners, lambda: connection.execute(prepared.sql, bound))
+            while chunk := await loop.run_in_executor(
+                self._db.scanners, lambda: prepared.read(cursor.fetchmany(CHUNK))
+            ):
+                for row in chunk:
+                    yield row
+        finally:
+            await loop.run_in_executor(self._db.scanners, connection.close)
+
+
+class SqliteReading(_Rows):
+    """A snapshot: begun by the first statement, on a connection that nobody else has."""
+
+    __slots__ = ("_after", "_db", "_taken")
+
+    def __init__(self, db: "SqliteDb") -> None:
+        self._db = db
+        self._taken: sqlite3.Connection | None = None
+
+    async def __aenter__(self) -> "SqliteReading":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, why: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._taken is not None:
+            self._taken.execute("COMMIT")
+            self._db.readers.append(self._taken)
+            self._taken = None
+
+    async def _connection(self) -> sqlite3.Connection:
+        if self._taken is None:
+            self._taken = self._db.readers.pop() if self._db.readers else connect(self._db.path)
+            self._taken.execute("BEGIN")
+        return self._taken
+
+    async def run(self, statement: Statement, /, **given: Any) -> int:
+        raise RuntimeError("a reading transaction cannot write")
+
+    async def many(self, statement: Statement, rows: Iterable[Mapping[str, Any]], /) -> None:
+        raise RuntimeError("a reading transaction cannot write")
+
+    def after(self, call: Callable[[], None], /) -> None:
+        call()
+
+
+class SqliteWriting(_Rows):
+    """A savepoint in the batch that is being written; leaving it waits until the batch is durable."""
+
+    __slots__ = ("_after", "_db", "_inside")
+
+    def __init__(self, db: "SqliteDb") -> None:
+        self._db = db
+        self._inside = False
+        self._after: list[Callable[[], None]] = []
+
+    async def __aenter__(self) -> "SqliteWriting":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, why: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._inside:
+            self._inside = False
+            durable = self._db.writer.leave(keep=kind is None)
+            if kind is None:
+                await asyncio.shield(durable)
+        if kind is None:
+            for call in self._after:
+                call()
+
+    async def _connection(self) -> sqlite3.Connection:
+        if not self._inside:
+            await self._db.writer.enter()
+            self._inside = True
+        return self._db.writer.connection
+
+    async def run(self, statement: Statement, /, **given: Any) -> int:
+        prepared = statement.sqlite
+        connection = await self._connection()
+        try:
+            return connection.execute(prepared.sql, prepared.bind(given)).rowcount
+        except sqlite3.IntegrityError as why:
+            raise DuplicateRow(str(why)) from why
+
+    async def many(self, statement: Statement, rows: Iterable[Mapping[str, Any]], /) -> None:
+        prepared = statement.sqlite
+        connection = await self._connection()
+        try:
+            connection.executemany(prepared.sql, [prepared.bind(row) for row in rows])
+        except sqlite3.IntegrityError as why:
+            raise DuplicateRow(str(why)) from why
+
+    def after(self, call: Callable[[], None], /) -> None:
+        self._after.append(call)
+
+
+class Writer:
+    """The one writing connection of this process, and the line in front of it."""
+
+    def __init__(self, path: str) -> None:
+        self.connection = connect(path, timeout=0)
+        self._thread = ThreadPoolExecutor(1, "commit")
+        self._line: deque[asyncio.Future[None]] = deque()
+        self._held = False  # by a writer inside its savepoint, or by the commit
+        self._open = False  # BEGIN has been said
+        self._members = 0
+        self._durable: asyncio.Future[None] | None = None
+        self._closing = False
+
+    async def enter(self) -> None:
+        if self._held or self._line:
+            turn = asyncio.get_running_loop().create_future()
+            self._line.append(turn)
+            try:
+                await turn  # whoever wakes us hands the hold over
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled():
+                    self._pass_on()
+                raise
+        else:
+            self._held = True
+        try:
+            if not self._open:
+                await self._begin()
+            self.connection.execute("SAVEPOINT one")
+        except BaseException:
+            self._pass_on()
+            raise
+
+    async def _begin(self) -> None:
+        try:
+            self.connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as busy:
+            if busy.sqlite_errorname != "SQLITE_BUSY":
+                raise
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._begin_patiently)
+        self._open = True
+        self._members = 0
+        self._durable = asyncio.get_running_loop().create_future()
+        self._durable.add_done_callback(lambda f: f.cancelled() or f.exception())
+
+    def _begin_patiently(self) -> None:
+        """Another process writes: wait for it off the loop."""
+        self.connection.execute(f"PRAGMA busy_timeout={int(PATIENCE * 1000)}")
+        try:
+            self.connection.execute("BEGIN IMMEDIATE")
+        finally:
+            self.connection.execute("PRAGMA busy_timeout=0")
+
+    def leave(self, *, keep: bool) -> asyncio.Future[None]:
+        """End one writer's savepoint; the future is done when its batch is durable."""
+        assert self._durable is not None
+        durable = self._durable
+        try:
+            if not keep:
+                self.connection.execute("ROLLBACK TO one")
+            self.connection.execute("RELEASE one")
+        except sqlite3.Error as broken:  # disk full and the like undo the whole batch: nobody in it is answered
+            self._fail(broken)
+            return durable
+        self._members += keep
+        if self._members >= BATCH:
+            self._commit()
+        else:
+            self._pass_on()
+        return durable
+
+    def _pass_on(self) -> None:
+        while self._line:
+            turn = self._line.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._held = False
+        if self._open:
+            # once the loop has run whatever is ready: requests that have already arrived join this batch
+            asyncio.get_running_loop().call_soon(self._commit_if_idle)
+
+    def _commit_if_idle(self) -> None:
+        if self._open and not self._held and not self._line:
+            self._held = True
+            self._commit()
+
+    def _commit(self) -> None:
+        loop = asyncio.get_running_loop()
+        durable = self._durable
+        end = "COMMIT" if self._members else "ROLLBACK"
+        done = loop.run_in_executor(self._thread, self.connection.execute, end)
+
+        def settle(finished: asyncio.Future[Any]) -> None:
+            if failed := finished.exception():
+                self._fail(failed)
+                return
+            self._open = False
+            if durable is not None and not durable.done():
+                durable.set_result(None)
+            self._pass_on()
+
+        done.add_done_callback(settle)
+
+    def _fail(self, why: BaseException) -> None:
+        with suppress(sqlite3.Error):
+            self.connection.execute("ROLLBACK")
+        self._open = False
+        if self._durable is not None and not self._durable.done():
+            self._durable.set_exception(why)
+        self._pass_on()
+
+    async def close(self) -> None:
+        while self._held or self._open or self._line:
+            await asyncio.sleep(0.002)
+        self._thread.shutdown()
+        self.connection.close()
+
+
+class SqliteDb:
+    """An embedded database in one file."""
+
+    name = "sqlite"
+    places_at_insert = True
+    writer: Writer
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.url = f"sqlite:///{path}"
+        self.readers: list[sqlite3.Connection] = []
+        self.scanners = ThreadPoolExecutor(2, "scan")
+
+    def reading(self) -> SqliteReading:
+        return SqliteReading(self)
+
+    def writing(self) -> SqliteWriting:
+        return SqliteWriting(self)
+
+    async def open(self) -> None:
+        try:
+            Path(self.path).parent.mkdir(parents=True, exist_ok=True)
+            self.writer = Writer(self.path)
+        except (sqlite3.Error, OSError) as why:
+            raise DatabaseUnavailable(f"{self.path} cannot be opened as a SQLite database: {why}") from why
+
+    async def close(self) -> None:
+        if hasattr(self, "writer"):
+            await self.writer.close()
+        for connection in self.readers:
+            connection.close()
+        self.readers.clear()
+        self.scanners.shutdown(wait=False)

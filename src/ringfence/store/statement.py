@@ -1,0 +1,126 @@
+"""Statements: SQLAlchemy Core, built and compiled once, then handed to the driver as text."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Executable, Table, bindparam, insert
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.sql import visitors
+
+Row = dict[str, Any]
+SQLITE = SQLiteDialect_pysqlite(paramstyle="qmark")
+POSTGRES = PGDialect_psycopg()
+
+
+class Prepared(NamedTuple):
+    """One statement in one dialect: its text, how to bind it, how to read its rows."""
+
+    sql: str
+    bind: Callable[[Mapping[str, Any]], Any]
+    read: Callable[[Iterable[Sequence[Any]]], list[Row]]
+
+
+class Statement:
+    """A Core statement to keep in a module constant.
+
+    Every table with an `account_id` must be cut to the bound `account`; `everywhere` marks the few statements
+    of the platform itself (relay, workers, the view) that cross accounts.
+    """
+
+    __slots__ = ("_core", "_postgres", "_sqlite")
+
+    def __init__(self, core: Executable, *, everywhere: bool = False) -> None:
+        self._core: Any = core
+        self._sqlite: Prepared | None = None
+        self._postgres: Prepared | None = None
+        if not everywhere:
+            refuse_uncut(core)
+
+    @property
+    def sqlite(self) -> Prepared:
+        if self._sqlite is None:
+            self._sqlite = _prepare(self._core, SQLITE)
+        return self._sqlite
+
+    @property
+    def postgres(self) -> Prepared:
+        if self._postgres is None:
+            self._postgres = _prepare(self._core, POSTGRES)
+        return self._postgres
+
+
+class UncutStatement(Exception):
+    """A statement on an account's table that does not name the account."""
+
+
+def refuse_uncut(core: Any) -> None:
+    """Tenant isolation by construction: refuse a statement that could see another account's rows."""
+    elements = list(visitors.iterate(core))
+    tables = {e for e in elements if isinstance(e, Table)}
+    if isinstance(target := getattr(core, "table", None), Table):
+        tables.add(target)
+    binds = sum(1 for e in elements if getattr(e, "key", None) == "account" and e.__visit_name__ == "bindparam")
+    if core.__visit_name__ == "insert":
+        names = {getattr(k, "name", k) for k in (core._values or {})}
+        binds += "account_id" in names
+    wanted = [t.name for t in tables if "account_id" in t.c]
+    if len(wanted) > binds:
+        raise UncutStatement(f"cut {', '.join(sorted(wanted))} to :account, or say everywhere=True")
+
+
+def adding(table: Table, **kind: Any) -> Statement:
+    """An insert of one row, every column bound by its name (absent ones are NULL)."""
+    columns = {c.name: bindparam(c.name, type_=c.type, required=False) for c in table.c if c.identity is None}
+    return Statement(insert(table).values(columns), **kind)
+
+
+def _prepare(core: Any, dialect: Any) -> Prepared:
+    compiled = core.compile(dialect=dialect)
+    processors = compiled._bind_processors
+    names = list(compiled.positiontup if compiled.positiontup is not None else compiled.binds)
+    fixed = {name: bind.value for name, bind in compiled.binds.items() if not bind.required and not bind.callable}
+    plain = {name: None for name in names} | fixed
+    required = [name for name, bind in compiled.binds.items() if bind.required]
+    slots = [(index, name, processors.get(name)) for index, name in enumerate(names)]
+    special = [(index, processor) for index, _, processor in slots if processor is not None]
+    simple = not fixed
+
+    def bind_tuple(given: Mapping[str, Any]) -> Any:
+        if simple:
+            values = [given[name] for name in names]
+        else:
+            full = plain | dict(given)
+            for name in required:
+                given[name]
+            values = [full[name] for name in names]
+        for index, processor in special:
+            values[index] = processor(values[index])
+        return values
+
+    def bind_named(given: Mapping[str, Any]) -> Any:
+        for name in required:
+            given[name]
+        full = {name: given.get(name, plain.get(name)) for name in names}
+        for name, processor in processors.items():
+            if name in full:
+                full[name] = processor(full[name])
+        return full
+
+    columns = list(core.exported_columns) if hasattr(core, "exported_columns") else []
+    keys = [c.key for c in columns]
+    readers = []
+    for c in columns:
+        reader = c.type.dialect_impl(dialect).result_processor(dialect, None)
+        if reader is not None:
+            readers.append((c.key, reader))
+
+    def read(found: Iterable[Sequence[Any]]) -> list[Row]:
+        rows = [dict(zip(keys, row, strict=True)) for row in found]
+        for key, reader in readers:
+            for row in rows:
+                if row[key] is not None:
+                    row[key] = reader(row[key])
+        return rows
+
+    return Prepared(str(compiled), bind_tuple if dialect is SQLITE else bind_named, read)

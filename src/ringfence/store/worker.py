@@ -1,0 +1,132 @@
+"""What runs beside the requests: the relay, the reactions, the jobs. One loop, woken by a bell or a due time."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+import msgspec
+import structlog
+
+from ringfence.kernel.catalog import Api, Job, Reaction
+from ringfence.kernel.ctx import Ctx
+from ringfence.kernel.world import World
+
+from . import outbox, work
+from .db import Db, Transaction
+from .statement import Row
+
+log = structlog.get_logger()
+PAUSE = 0.02  # seconds between passes: what happens meanwhile is taken together
+WAKE = 1.0  # seconds after which the loop looks by itself: a bell may be lost
+BACKOFF = 5.0  # seconds before a reaction that failed is tried again
+
+CtxFor = Callable[[Transaction, str, str], Ctx]  # (transaction, account, actor) -> context
+
+
+class Worker:
+    """Drives every reaction and job of the given APIs against one database."""
+
+    def __init__(self, db: Db, world: World, apis: Iterable[Api], ctx_for: CtxFor) -> None:
+        self.db, self.world, self.ctx_for = db, world, ctx_for
+        apis = tuple(apis)
+        self.reactions: tuple[Reaction, ...] = tuple(r for api in apis for r in api.reactions)
+        self.jobs: dict[str, Job] = {job.name: job for api in apis for job in api.jobs}
+        self.bell = asyncio.Event()
+        self._held_until: dict[str, float] = {}
+        self._cursors: dict[str, int] = {}
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        await self.plant()
+        while True:
+            try:
+                await self.turn()
+            except asyncio.CancelledError:
+                raise
+            except Exception:
+                log.exception("worker.turn_failed")
+                await asyncio.sleep(1)
+            await asyncio.sleep(PAUSE)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.bell.wait(), WAKE)
+            self.bell.clear()
+
+    async def plant(self) -> None:
+        """Give each recurring job its one row, and each reaction its cursor."""
+        now = self.world.now()
+        async with self.db.writing() as tx:
+            last = await tx.one(outbox.LAST)
+            for reaction in self.reactions:
+                place = 0 if reaction.start == "first" or not last else last["place"]
+                await tx.run(outbox.BEGIN_CURSOR, name=reaction.name, place=place)
+            for job in self.jobs.values():
+                if job.every and not await tx.one(work.SEEK, name=job.name):
+                    ctx = self.ctx_for(tx, "", "job:plant")
+                    await work.enqueue(ctx, job, {}, due=now + timedelta(seconds=job.every))
+
+    async def turn(self) -> int:
+        """Place what was committed, let every reaction and every due job have its go. How much was done."""
+        count = await outbox.stamp(self.db)
+        async with self.db.reading() as tx:
+            last = await tx.one(outbox.LAST)
+        for reaction in self.reactions:
+            if last and self._cursors.get(reaction.name, -1) < last["place"]:
+                count += await self.react(reaction)
+        while row := await work.claim(self.db, self.world.now()):
+            await self.perform(row)
+            count += 1
+        return count
+
+    async def settle(self) -> None:
+        """Turn until there is nothing left to do now."""
+        while await self.turn():
+            pass
+
+    async def react(self, reaction: Reaction) -> int:
+        """Move one reaction over the next events; its effects commit with its cursor."""
+        if self._held_until.get(reaction.name, 0) > self.world.time():
+            return 0
+        try:
+            async with self.db.writing() as tx:
+                cursor = await tx.one(outbox.CURSOR, name=reaction.name)
+                if cursor is None:
+                    return 0  # another process is at it
+                found = await tx.all(outbox.AFTER, place=cursor["place"])
+                wanted = None if reaction.to is None else {what.name for what in reaction.to}
+                for event in found:
+                    if wanted is None or event["type"] in wanted:
+                        await reaction.run(self.ctx_for(tx, event["account_id"], f"reaction:{reaction.name}"), event)
+                place = found[-1]["place"] if found else cursor["place"]
+                if found:
+                    await tx.run(outbox.MOVE, name_=reaction.name, place_=place)
+        except Exception:
+            log.exception("reaction.failed", reaction=reaction.name)
+            self._held_until[reaction.name] = self.world.time() + BACKOFF
+            return 0
+        self._cursors[reaction.name] = place
+        return len(found)
+
+    async def perform(self, row: Row) -> None:
+        """Run one claimed job; its effects commit with its end."""
+        job = self.jobs.get(row["name"])
+        try:
+            if job is None:
+                raise LookupError(f"no job is called {row['name']}")
+            args = msgspec.convert(row["args"], job.args)
+            async with self.db.writing() as tx:
+                await job.run(self.ctx_for(tx, row["account_id"], f"job:{job.name}"), args)
+                if job.every:
+                    await tx.run(work.AGAIN, job=row["id"], again=self._next(job), why=None, tries=0)
+                else:
+                    await work.done(tx, row["id"])
+        except Exception as why:
+            log.exception("job.failed", job=row["name"], id=row["id"], attempt=row["attempt"])
+            async with self.db.writing() as tx:
+                if job and job.every:
+                    await tx.run(work.AGAIN, job=row["id"], again=self._next(job), why=repr(why)[:2000], tries=0)
+                else:
+                    await work.failed(tx, job, row, self.world.now(), repr(why))
+
+    def _next(self, job: Job) -> datetime:
+        return self.world.now() + timedelta(seconds=job.every or 0)

@@ -1,0 +1,128 @@
+"""What a handler returned, or what went wrong, as status, headers and body."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ringfence.kernel.catalog import Errors
+from ringfence.kernel.problems import INSUFFICIENT_SCOPE, INVALID_TOKEN, NOT_AUTHENTICATED, Fault
+from ringfence.kernel.shapes import Page, Plain, See, Shape, Sheet, Stream, Versioned, Wrapped
+
+from .hal import Where, encode, render
+from .pages import draw
+
+Headers = list[tuple[str, str]]
+JSON = "application/json"
+HTML = "text/html; charset=utf-8"
+PAGE_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'; form-action "
+)
+
+
+class Answer(NamedTuple):
+    """A whole response, still without the headers that every response has."""
+
+    status: int
+    headers: Sequence[tuple[str, str]]
+    body: bytes
+    stream: Any = None
+
+
+def answer(result: Any, status: int, where: Where, media: str, if_none_match: str | None) -> Answer:
+    """Make a response of what a handler returned."""
+    match result:
+        case Versioned():
+            tag = f'"{result.version}"'
+            if if_none_match and status == 200 and _matches(if_none_match, tag):
+                return Answer(304, (("etag", tag),), b"")
+            return Answer(status, (("content-type", media), ("etag", tag)), render(result, where))
+        case Shape() | Wrapped() | Page():
+            return Answer(status, (("content-type", media),), render(result, where))
+        case None:
+            return Answer(status, (), b"")
+        case Plain():
+            body = result.body.encode() if isinstance(result.body, str) else encode(result.body)
+            return Answer(result.status, (("content-type", result.media), *result.headers), body)
+        case See():
+            return Answer(result.status, (("location", result.location), *result.headers), b"")
+        case Sheet():
+            return sheet(result)
+        case Stream():
+            return Answer(status, (("content-type", "text/event-stream"),), b"", result)
+        case _:
+            raise TypeError(f"a handler returned {type(result).__name__}")
+
+
+def sheet(page: Sheet) -> Answer:
+    body = draw(page.template, page.values).encode()
+    given = {name for name, _ in page.headers}
+    policy = () if "content-security-policy" in given else (("content-security-policy", f"{PAGE_POLICY}'self'"),)
+    headers = (("content-type", HTML), ("referrer-policy", "no-referrer"), *policy, *page.headers)
+    return Answer(page.status, headers, body)
+
+
+def _matches(header: str, tag: str) -> bool:
+    return header.strip() == "*" or tag in [part.strip().removeprefix("W/") for part in header.split(",")]
+
+
+def refusal(fault: Fault, errors: Errors, realm: str) -> Answer:
+    """A Fault on the wire, in the form that the operation's contract asks for."""
+    match errors:
+        case Errors.OAUTH:
+            return _oauth(fault)
+        case Errors.PAGE:
+            return _page(fault)
+        case _:
+            return _envelope(fault, realm)
+
+
+def _envelope(fault: Fault, realm: str) -> Answer:
+    problem, detail = fault.problem, fault.detail
+    extra = dict(detail.extra)
+    scope = extra.pop("scope", None)
+    body = {
+        "code": problem.code,
+        "message": problem.message,
+        "description": detail.description or problem.message,
+        "fields": [{"name": f.name, "description": f.description} for f in detail.fields],
+    }
+    headers: Headers = [("content-type", JSON), *detail.headers]
+    if problem is NOT_AUTHENTICATED:
+        headers.append(("www-authenticate", f'Bearer realm="{realm}"'))
+    elif problem is INVALID_TOKEN:
+        told = detail.description or problem.message
+        headers.append(
+            ("www-authenticate", f'Bearer realm="{realm}", error="invalid_token", error_description="{told}"')
+        )
+    elif problem is INSUFFICIENT_SCOPE:
+        headers.append(("www-authenticate", f'Bearer realm="{realm}", error="insufficient_scope", scope="{scope}"'))
+    return Answer(problem.status, headers, encode({**body, **extra}))
+
+
+def _oauth(fault: Fault) -> Answer:
+    """RFC 6749 section 5.2: the description holds printable ASCII without quotes and backslashes."""
+    problem, detail = fault.problem, fault.detail
+    told = detail.description or problem.message
+    told = "".join(c if " " <= c <= "~" and c not in '"\\' else "'" for c in told)
+    body = {"error": problem.code, "error_description": told, **detail.extra}
+    headers = [("content-type", JSON), ("cache-control", "no-store"), ("pragma", "no-cache"), *detail.headers]
+    return Answer(problem.status, headers, encode(body))
+
+
+def _page(fault: Fault) -> Answer:
+    problem, detail = fault.problem, fault.detail
+    values = {
+        "title": HTTPStatus(problem.status).phrase,
+        "message": problem.message,
+        "description": detail.description,
+        "code": problem.code,
+    }
+    return sheet(Sheet("problem.html", values, problem.status, detail.headers))
+
+
+def frame(name: str, data: Any, id: str | None = None) -> bytes:
+    """One server-sent event."""
+    head = f"id: {id}\n" if id else ""
+    return f"{head}event: {name}\n".encode() + b"data: " + msgspec.json.encode(data) + b"\n\n"

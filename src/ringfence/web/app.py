@@ -1,0 +1,132 @@
+"""One application: the catalogue's operations, the fence in front of them, and what every response has in common."""
+
+import itertools
+import os
+from collections.abc import Callable, Iterable
+from time import perf_counter
+from typing import Any
+
+import structlog
+
+from ringfence.fence.gate import Gate
+from ringfence.fence.house import House
+from ringfence.fence.limits import Allowance, Limiter
+from ringfence.kernel.catalog import Api, Errors
+from ringfence.kernel.problems import (
+    CONFLICT,
+    METHOD_NOT_ALLOWED,
+    NO_SUCH_PATH,
+    UNAVAILABLE,
+    UNEXPECTED,
+    Fault,
+)
+from ringfence.store.db import DatabaseUnavailable, DuplicateRow, TryAgain
+
+from .answers import Answer, frame, refusal
+from .operation import Endpoint
+from .routes import Routes
+
+log = structlog.get_logger()
+RETRY = (("Retry-After", "1"),)
+
+
+class App:
+    """An ASGI application over a house and a catalogue. `bell` wakes the worker after a write."""
+
+    def __init__(
+        self, house: House, apis: Iterable[Api], gate: Gate, *, bell: Callable[[], None] = lambda: None
+    ) -> None:
+        self.house, self.gate, self.bell = house, gate, bell
+        self.apis = tuple(apis)
+        self.limiter = Limiter(house.settings.rate_limit, house.world.time)
+        self.routes = Routes()
+        self.endpoints = [Endpoint(operation) for api in self.apis for operation in api.operations]
+        for endpoint in self.endpoints:
+            self.routes.add(endpoint.operation.method, endpoint.operation.path, endpoint)
+        self.in_flight = 0
+        self._ids = itertools.count(1)
+        self._prefix = os.urandom(8).hex()
+        self._log_all = house.settings.access_log
+
+    @staticmethod
+    def origin(scope: Any) -> str:
+        """Address of the peer."""
+        client = scope.get("client")
+        return client[0] if client else ""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await _lifespan(receive, send)
+            return
+        self.in_flight += 1
+        started = perf_counter()
+        tid = f"{self._prefix}{next(self._ids):016x}"
+        endpoint: Endpoint | None = None
+        errors, allowance = Errors.ENVELOPE, None
+        try:
+            endpoint, members = self._find(scope)
+            errors = endpoint.operation.errors
+            made, allowance = await endpoint.run(self, scope, receive, members)
+        except Exception as why:
+            made = self._refused(why, errors, tid, scope)
+        finally:
+            self.in_flight -= 1
+        if endpoint is not None:
+            endpoint.note(made.status, started)
+        if self._log_all:
+            log.info("request", method=scope["method"], path=scope["path"], status=made.status, tid=tid)
+        await _send(send, made, tid, allowance, scope["method"] == "HEAD")
+
+    def _find(self, scope: Any) -> tuple[Endpoint, dict[str, str]]:
+        raw = scope.get("raw_path")
+        path = raw.split(b"?", 1)[0].decode("latin-1") if raw else scope["path"]
+        found = self.routes.find(path)
+        if found is None:
+            raise Fault(NO_SUCH_PATH)
+        endpoints, members = found
+        method = scope["method"]
+        endpoint = endpoints.get("GET" if method == "HEAD" else method)
+        if endpoint is None:
+            allowed = sorted({*endpoints, "HEAD"} if "GET" in endpoints else endpoints)
+            raise Fault(METHOD_NOT_ALLOWED, headers=(("Allow", ", ".join(allowed)),))
+        return endpoint, members
+
+    def _refused(self, why: Exception, errors: Errors, tid: str, scope: Any) -> Answer:
+        if isinstance(why, DuplicateRow):
+            why = Fault(CONFLICT)
+        elif isinstance(why, DatabaseUnavailable | TryAgain):
+            log.error("database.unavailable", why=str(why), tid=tid)
+            why = Fault(UNAVAILABLE, headers=RETRY)
+        elif not isinstance(why, Fault):
+            log.error("request.failed", method=scope["method"], path=scope["path"], tid=tid, exc_info=why)
+            why = Fault(UNEXPECTED)
+        return refusal(why, errors, self.house.gateway_base)
+
+
+async def _send(send: Any, made: Answer, tid: str, allowance: Allowance | None, headless: bool) -> None:
+    headers = [(name.lower().encode("latin-1"), value.encode("latin-1", "replace")) for name, value in made.headers]
+    headers.append((b"platform-tid", tid.encode()))
+    headers.append((b"x-content-type-options", b"nosniff"))
+    if allowance is not None:
+        headers.append((b"ratelimit-limit", b"%d" % allowance.limit))
+        headers.append((b"ratelimit-remaining", b"%d" % allowance.left))
+        headers.append((b"ratelimit-reset", b"1"))
+    if made.stream is not None:
+        await send({"type": "http.response.start", "status": made.status, "headers": headers})
+        async for name, data in made.stream.frames:
+            await send({"type": "http.response.body", "body": frame(name, data), "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+        return
+    if made.status not in (204, 304):
+        headers.append((b"content-length", b"%d" % len(made.body)))
+    await send({"type": "http.response.start", "status": made.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if headless else made.body})
+
+
+async def _lifespan(receive: Any, send: Any) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -1,0 +1,178 @@
+"""A declared operation becomes an endpoint: everything worked out once, so that a request only runs it."""
+
+import inspect
+from collections.abc import Callable
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, get_type_hints
+from urllib.parse import urlsplit
+
+from ringfence.fence.gate import NOBODY, Principal, bearer
+from ringfence.kernel.catalog import Errors, Open, Operation, operation_name
+from ringfence.kernel.problems import NOT_ACCEPTABLE, TOO_MANY, Fault
+from ringfence.kernel.shapes import Asked
+from ringfence.store.db import TryAgain
+
+from . import idempotency
+from .answers import JSON, Answer, answer
+from .hal import Where
+from .reading import (
+    FORM,
+    Pairs,
+    Receive,
+    body_reader,
+    check_headers,
+    cookies,
+    media_type,
+    pairs,
+    query_reader,
+    read_body,
+    read_if_match,
+)
+
+if TYPE_CHECKING:
+    from .app import App
+
+HAL = "application/hal+json"
+TRIES = 3  # of a transaction that the database asked to be repeated
+_accepted: dict[bytes, str | None] = {b"": JSON, b"*/*": JSON, b"application/json": JSON, HAL.encode(): HAL}
+
+
+def negotiated(accept: bytes) -> str:
+    """What the caller takes of what we have: JSON unless it takes only HAL."""
+    try:
+        media = _accepted[accept]
+    except KeyError:
+        ranges = [part.split(b";", 1)[0].strip().lower() for part in accept.split(b",")]
+        refused = {
+            part.split(b";", 1)[0].strip().lower()
+            for part in accept.split(b",")
+            if part.replace(b" ", b"").endswith((b";q=0", b";q=0.0"))
+        }
+        taken = [r for r in ranges if r not in refused]
+        if any(r in (b"*/*", b"application/*", b"application/json") for r in taken):
+            media = JSON
+        else:
+            media = HAL if HAL.encode() in taken else None
+        if len(_accepted) < 1000:
+            _accepted[accept] = media
+    if media is None:
+        raise Fault(NOT_ACCEPTABLE)
+    return media
+
+
+class Endpoint:
+    """One operation, ready to run, and the counts of how it went."""
+
+    __slots__ = (
+        "body", "counts", "forgiving", "members", "name", "operation", "query", "scope", "seconds", "wants", "writes"
+    )  # fmt: skip
+
+    def __init__(self, operation: Operation) -> None:
+        hints = get_type_hints(operation.run)
+        names = [name for name in inspect.signature(operation.run).parameters if name != "ctx"]
+        self.operation = operation
+        self.name = operation_name(operation)
+        self.scope = "" if operation.fence is Open.PUBLIC else operation.fence.name
+        self.wants = frozenset(names)
+        self.members = [name for name in names if name not in ("query", "body", "asked", "if_match")]
+        self.query: Callable[[Pairs], Any] | None = query_reader(hints["query"]) if "query" in names else None
+        self.body: Callable[[bytes, bytes | None], Any] | None = (
+            body_reader(hints["body"], operation.media) if "body" in names else None
+        )
+        self.writes = operation.method != "GET"
+        self.forgiving = operation.errors is not Errors.ENVELOPE or operation.fence is Open.PUBLIC
+        self.counts: dict[int, int] = {}
+        self.seconds = [0] * 12  # calls at most 1, 2, 4 … 1024 ms, and longer
+
+    def note(self, status: int, started: float) -> None:
+        self.counts[status] = self.counts.get(status, 0) + 1
+        self.seconds[min(11, int((perf_counter() - started) * 1000).bit_length())] += 1
+
+    async def run(self, app: "App", scope: Any, receive: Receive, members: dict[str, str]) -> tuple[Answer, Any]:
+        """Answer one request. Raises Fault for a refusal; the Allowance of the caller comes back with the answer."""
+        operation, house = self.operation, app.house
+        headers = check_headers(scope["headers"], house.settings.header_limit)
+        allowance = None
+        who: Principal = NOBODY
+        if operation.fence is not Open.PUBLIC:
+            token = bearer(authorization.decode("latin-1")) if (authorization := headers.get(b"authorization")) else None
+            who = (app.gate.recall(operation, token) if token else None) or await app.gate.admit(operation, token)
+            allowance = app.limiter.take(who.client)
+            if allowance is not None and allowance.wait > 0:
+                wait = (("Retry-After", str(int(allowance.wait) + 1)),)
+                raise Fault(TOO_MANY, f"This client may make {allowance.limit} requests per second.", headers=wait)
+            house.usage.note(who.account, who.client, self.scope, self.name)
+        media = JSON if self.forgiving else negotiated(headers.get(b"accept", b""))
+        query = pairs(scope["query_string"], "query")
+        given: dict[str, Any] = {name: members[name] for name in self.members}
+        if self.query is not None:
+            given["query"] = self.query(query)
+        raw = b""
+        if self.body is not None or ("asked" in self.wants and self.writes):
+            raw = await read_body(receive, headers.get(b"content-length"), house.settings.body_limit)
+        if self.body is not None:
+            given["body"] = self.body(raw, headers.get(b"content-type"))
+        if "asked" in self.wants:
+            given["asked"] = asked(scope, headers, query, raw)
+        if "if_match" in self.wants:
+            header = headers.get(b"if-match")
+            given["if_match"] = read_if_match(header.decode("latin-1") if header is not None else None)
+        where = Where(house.gateway_base, scope["path"], query)
+        keyed = headers.get(b"idempotency-key") if operation.method == "POST" and self.scope else None
+        none_match = headers.get(b"if-none-match")
+        for attempt in range(TRIES):
+            try:
+                async with house.db.writing() if self.writes else house.db.reading() as tx:
+                    ctx = house.request_ctx(tx, who, app.origin(scope))
+                    if keyed is not None:
+                        return await self._once(ctx, keyed, raw, given, where, media), allowance
+                    result = await operation.run(ctx, **given)
+                break
+            except TryAgain:
+                if attempt == TRIES - 1:
+                    raise
+        if self.writes:
+            app.bell()
+        if isinstance(result, Fault):
+            raise result
+        tags = none_match.decode("latin-1") if none_match is not None else None
+        return answer(result, operation.status, where, media, tags), allowance
+
+    async def _once(
+        self, ctx: Any, keyed: bytes, raw: bytes, given: dict[str, Any], where: Where, media: str
+    ) -> Answer:
+        """Answer a request that carries an Idempotency-Key, or repeat the answer that it got before."""
+        key, client = idempotency.read_key(keyed), ctx.caller.client
+        before = await idempotency.claim(ctx, client, key, self.name, where.path, raw)
+        if before is not None:
+            return Answer(before.status, [*before.headers, ("idempotency-replayed", "true")], before.body)
+        result = await self.operation.run(ctx, **given)
+        if isinstance(result, Fault):
+            raise result
+        made = answer(result, self.operation.status, where, media, None)
+        await idempotency.keep(ctx, client, key, made.status, list(made.headers), made.body)
+        return made
+
+
+def asked(scope: Any, headers: dict[bytes, bytes], query: Pairs, raw: bytes) -> Asked:
+    """The request as it came, for operations whose contract is about forms and headers."""
+    form = pairs(raw.strip(), "form") if media_type(headers.get(b"content-type")) == FORM else []
+    host = headers.get(b"host", b"").decode("latin-1")
+    return Asked(
+        method=scope["method"],
+        path=scope["path"],
+        base=f"{scope.get('scheme', 'http')}://{host}",
+        host=(urlsplit(f"//{host}").hostname or "") if host else "",
+        headers={name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()},
+        query=gathered(query),
+        form=gathered(form),
+        cookies=cookies(headers.get(b"cookie", b"").decode("latin-1")),
+        sent=bool(raw),
+    )
+
+
+def gathered(given: Pairs) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, value in given:
+        found.setdefault(name, []).append(value)
+    return found
