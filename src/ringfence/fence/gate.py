@@ -27,6 +27,7 @@ class Claims:
     sid: str | None = None
     grant: str | None = None
     opaque: bool = False
+    alive_until: float = 0.0  # of an opaque token, which is read again at `expires`
 
     @property
     def marks(self) -> tuple[str, ...]:

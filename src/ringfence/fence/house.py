@@ -5,6 +5,7 @@ from time import time
 from typing import Any
 
 from ringfence.kernel.ctx import Ctx
+from ringfence.kernel.problems import UNAVAILABLE, Fault
 from ringfence.kernel.settings import Settings
 from ringfence.kernel.world import World
 from ringfence.store.db import Db, Transaction
@@ -45,3 +46,9 @@ class House:
             await self.gate.confirm()
         elif self.view.behind:
             await self.view.refresh()
+
+    async def identify(self, token: str) -> Principal:
+        """Who a token stands for. Raises a Fault."""
+        if self.gate is None:
+            raise Fault(UNAVAILABLE)
+        return await self.gate.identify(token)

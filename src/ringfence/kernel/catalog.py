@@ -91,6 +91,7 @@ class Operation:
     problems: tuple[Problem, ...] = ()
     errors: Errors = Errors.ENVELOPE
     media: tuple[str, ...] = ("application/json",)  # what a body may be sent as
+    writes: bool | None = None  # None: all but GET do
 
 
 @dataclass(frozen=True, slots=True)

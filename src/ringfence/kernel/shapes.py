@@ -22,7 +22,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
 class PageQuery(Shape):
     """`page` from 1, `per_page` 1 to 200."""
 
-    page: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)] = 1
+    page: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 1
     per_page: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
 
 

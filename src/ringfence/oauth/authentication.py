@@ -1,6 +1,6 @@
 """Who a client is: Basic, form post, private_key_jwt, or nothing for a public client (RFC 6749 section 2.3, RFC 7523)."""
 
-from base64 import b64decode, urlsafe_b64decode
+from base64 import b64decode
 from binascii import Error as BadBase64
 from datetime import UTC, datetime
 from typing import Any
@@ -24,7 +24,7 @@ from ringfence.store.tables.identity import assertions
 from .clients import ASSERTION_ALGORITHMS
 from .problems import INVALID_CLIENT, INVALID_REQUEST
 from .remote_keys import remote_keys
-from .tokens import SKEW, issuer
+from .tokens import SKEW, issuer, unpadded
 
 JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 LONGEST_ASSERTION = 600  # seconds between now and its `exp`
@@ -130,7 +130,7 @@ async def _by_assertion(house: House, asked: Asked, form: dict[str, str]) -> Cli
         raise Fault(INVALID_REQUEST, f"client_assertion_type must be {JWT_BEARER}.")
     assertion = form.get("client_assertion", "")
     try:
-        head, body = (msgspec.json.decode(_unpadded(part)) for part in assertion.split(".")[:2])
+        head, body = (msgspec.json.decode(unpadded(part)) for part in assertion.split(".")[:2])
         id, alg, kid = body["sub"], head["alg"], head.get("kid")
         client = house.view.clients.get(id)
     except (ValueError, KeyError, TypeError, IndexError, msgspec.DecodeError):
@@ -189,7 +189,3 @@ def _check_claims(house: House, client: ClientView, said: dict[str, Any], form_i
 
 def _number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e12
-
-
-def _unpadded(part: str) -> bytes:
-    return urlsafe_b64decode(part + "=" * (-len(part) % 4))

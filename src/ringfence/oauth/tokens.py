@@ -152,13 +152,14 @@ async def _read_opaque(house: House, token: str) -> Claims:
         row["issued_at"].timestamp(),
         seen,
         opaque=True,
+        alive_until=until.timestamp(),
     )
 
 
 async def _read_jwt(house: House, token: str) -> Claims:
     try:
         header, _, signature = token.split(".")
-        head = msgspec.json.decode(_unpadded(header))
+        head = msgspec.json.decode(unpadded(header))
         kid, alg, typ = head["kid"], head["alg"], head.get("typ")
         if not signature or not isinstance(kid, str):
             raise ValueError
@@ -196,7 +197,13 @@ async def _read_jwt(house: House, token: str) -> Claims:
     )
 
 
-def _unpadded(part: str) -> bytes:
+def is_access_token(token: str) -> bool:
+    """Told by its look: a JWT has two dots, an opaque token its prefix, a refresh token neither."""
+    return token.startswith(OPAQUE) or token.count(".") == 2
+
+
+def unpadded(part: str) -> bytes:
+    """base64url without its padding, as JOSE writes it."""
     return urlsafe_b64decode(part + "=" * (-len(part) % 4))
 
 

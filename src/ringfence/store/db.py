@@ -52,6 +52,10 @@ class TryAgain(Exception):
     """The database gave up one of two transactions that waited for each other; the same again will do."""
 
 
+class BadValue(Exception):
+    """The database cannot store a value: too long, too large."""
+
+
 class DuplicateRow(Exception):
     """A unique constraint refused the write."""
 

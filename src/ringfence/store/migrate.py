@@ -1,6 +1,8 @@
 """Bringing a database to this version's tables. Alembic does the work; it is imported only when there is some."""
 
+import re
 import sqlite3
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -70,3 +72,50 @@ def migrate(url: str) -> tuple[str | None, str]:
     config.attributes["url"] = _alchemy_url(url)
     command.upgrade(config, "head")
     return before, head()
+
+
+HEADER = '''"""{message}."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from ringfence.store.columns import Json, Moment
+
+revision = "{revision}"
+down_revision = {before!r}
+branch_labels = depends_on = None
+
+
+def upgrade() -> None:
+    {body}
+'''
+
+
+def draft(message: str) -> Path | None:
+    """Write the next migration: from the newest revision to the tables as they are declared. None: nothing to do."""
+    from alembic.autogenerate import produce_migrations, render_python_code
+    from alembic.migration import MigrationContext
+    from sqlalchemy import create_engine
+
+    from .tables import metadata
+
+    before = head() if any((MIGRATIONS / "versions").glob("[0-9]*.py")) else None
+    with tempfile.TemporaryDirectory() as folder:
+        url = f"sqlite:///{folder}/draft.db"
+        if before is not None:
+            migrate(url)
+        engine = create_engine(url)
+        with engine.connect() as connection:
+            context = MigrationContext.configure(connection, opts={"compare_type": True})
+            script = produce_migrations(context, metadata)
+        engine.dispose()
+    if script.upgrade_ops is None or script.upgrade_ops.is_empty():
+        return None
+    body = render_python_code(script.upgrade_ops)
+    body = re.sub(r"ringfence\.store\.columns\.Moment\([^)]*\)", "Moment()", body)
+    body = re.sub(r"ringfence\.store\.columns\.Json\([^)]*\)", "Json()", body)
+    body = "\n".join(line for line in body.splitlines() if "###" not in line).strip()
+    revision = f"{int(before or 0) + 1:04d}"
+    path = MIGRATIONS / "versions" / f"{revision}_{re.sub(r'[^a-z0-9]+', '_', message.lower()).strip('_')}.py"
+    path.write_text(HEADER.format(message=message, revision=revision, before=before, body=body), "utf-8")
+    return path

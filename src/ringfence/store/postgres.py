@@ -9,10 +9,11 @@ import psycopg
 from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from .db import DatabaseUnavailable, DuplicateRow, TryAgain
+from .db import BadValue, DatabaseUnavailable, DuplicateRow, TryAgain
 from .statement import Row, Statement
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
+Pool = AsyncConnectionPool[Connection]
 CHUNK = 500
 
 
@@ -36,6 +37,8 @@ class _Rows:
             return await connection.execute(cast(Any, prepared.sql), prepared.bind(given), prepare=True)
         except psycopg.errors.UniqueViolation as why:
             raise DuplicateRow(str(why)) from why
+        except psycopg.errors.DataError as why:
+            raise BadValue(str(why)) from why
         except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure) as why:
             raise TryAgain(str(why)) from why
         except psycopg.errors.OperationalError as why:
@@ -62,7 +65,7 @@ class _Rows:
 
     async def scan(self, statement: Statement, /, **given: Any) -> AsyncIterator[Row]:
         prepared = statement.postgres
-        async with self._db.pool.connection() as connection, connection.transaction():
+        async with self._db.readers.connection() as connection, connection.transaction():
             cursor = connection.cursor("scan")
             await cursor.execute(cast(Any, prepared.sql), prepared.bind(given))
             while chunk := await cursor.fetchmany(CHUNK):
@@ -85,12 +88,12 @@ class PostgresReading(_Rows):
         self, kind: type[BaseException] | None, why: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._taken is not None:
-            await self._db.pool.putconn(self._taken)
+            await self._db.readers.putconn(self._taken)
             self._taken = None
 
     async def _connection(self) -> Connection:
         if self._taken is None:
-            self._taken = await self._db.take()
+            self._taken = await _take(self._db.readers)
         return self._taken
 
 
@@ -110,14 +113,14 @@ class PostgresWriting(_Rows):
             try:
                 await taken.execute("COMMIT" if kind is None else "ROLLBACK")
             finally:
-                await self._db.pool.putconn(taken)
+                await self._db.writers.putconn(taken)
         if kind is None:
             for call in self._after:
                 call()
 
     async def _connection(self) -> Connection:
         if self._taken is None:
-            self._taken = await self._db.take()
+            self._taken = await _take(self._db.writers)
             await self._taken.execute("BEGIN")
         return self._taken
 
@@ -130,45 +133,53 @@ class PostgresDb:
 
     def __init__(self, url: str, connections: int) -> None:
         self.url = url
-        self._size = connections
-        self.pool: AsyncConnectionPool[Connection]
+        self._size = max(2, connections)
+        # two pools, so that a writer that looks something up can never wait for itself
+        self.readers: Pool
+        self.writers: Pool
 
     async def open(self) -> None:
         set_json_loads(msgspec.json.decode)
-
-        async def prepare(connection: Connection) -> None:
-            await connection.set_autocommit(True)
-            connection.prepared_max = 500
-
-        self.pool = AsyncConnectionPool(
-            self.url,
-            min_size=min(2, self._size),
-            max_size=max(2, self._size),
-            kwargs={"autocommit": True, "options": "-c timezone=UTC", "connect_timeout": 10},
-            configure=prepare,
-            open=False,
-            timeout=10,
-        )
+        self.readers = _pool(self.url, self._size - self._size // 2)
+        self.writers = _pool(self.url, self._size // 2)
         try:
-            await self.pool.open(wait=True, timeout=10)
+            await self.readers.open(wait=True, timeout=10)
+            await self.writers.open(wait=True, timeout=10)
         except PoolTimeout as why:
-            await self.pool.close()
+            await self.close()
             raise DatabaseUnavailable(
                 "PostgreSQL does not answer at the given URL; check that it runs and that the URL is right."
             ) from why
 
     async def close(self) -> None:
-        if hasattr(self, "pool"):
-            await self.pool.close()
-
-    async def take(self) -> Connection:
-        try:
-            return await self.pool.getconn()
-        except PoolTimeout as why:
-            raise DatabaseUnavailable("No database connection became free in time.") from why
+        for pool in (getattr(self, "readers", None), getattr(self, "writers", None)):
+            if pool is not None:
+                await pool.close()
 
     def reading(self) -> PostgresReading:
         return PostgresReading(self)
 
     def writing(self) -> PostgresWriting:
         return PostgresWriting(self)
+
+
+def _pool(url: str, size: int) -> Pool:
+    async def prepare(connection: Connection) -> None:
+        connection.prepared_max = 500
+
+    return AsyncConnectionPool(
+        url,
+        min_size=1,
+        max_size=size,
+        kwargs={"autocommit": True, "options": "-c timezone=UTC", "connect_timeout": 10},
+        configure=prepare,
+        open=False,
+        timeout=10,
+    )
+
+
+async def _take(pool: Pool) -> Connection:
+    try:
+        return await pool.getconn()
+    except PoolTimeout as why:
+        raise DatabaseUnavailable("No database connection became free in time.") from why

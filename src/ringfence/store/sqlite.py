@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from .db import DatabaseUnavailable, DuplicateRow
+from .db import BadValue, DatabaseUnavailable, DuplicateRow
 from .statement import Row, Statement
 
 PATIENCE = 30.0  # seconds to wait for another process that is writing
@@ -49,6 +49,8 @@ class _Rows:
             return prepared.read(connection.execute(prepared.sql, prepared.bind(given)).fetchall())
         except sqlite3.IntegrityError as why:
             raise DuplicateRow(str(why)) from why
+        except OverflowError as why:
+            raise BadValue(str(why)) from why
 
     async def one(self, statement: Statement, /, **given: Any) -> Row | None:
         found = await self.all(statement, **given)
@@ -74,7 +76,7 @@ class _Rows:
 class SqliteReading(_Rows):
     """A snapshot: begun by the first statement, on a connection that nobody else has."""
 
-    __slots__ = ("_after", "_db", "_taken")
+    __slots__ = ("_db", "_taken")
 
     def __init__(self, db: "SqliteDb") -> None:
         self._db = db
@@ -145,6 +147,8 @@ class SqliteWriting(_Rows):
             return connection.execute(prepared.sql, prepared.bind(given)).rowcount
         except sqlite3.IntegrityError as why:
             raise DuplicateRow(str(why)) from why
+        except OverflowError as why:
+            raise BadValue(str(why)) from why
 
     async def many(self, statement: Statement, rows: Iterable[Mapping[str, Any]], /) -> None:
         prepared = statement.sqlite
@@ -153,6 +157,8 @@ class SqliteWriting(_Rows):
             connection.executemany(prepared.sql, [prepared.bind(row) for row in rows])
         except sqlite3.IntegrityError as why:
             raise DuplicateRow(str(why)) from why
+        except OverflowError as why:
+            raise BadValue(str(why)) from why
 
     def after(self, call: Callable[[], None], /) -> None:
         self._after.append(call)
@@ -169,9 +175,12 @@ class Writer:
         self._open = False  # BEGIN has been said
         self._members = 0
         self._durable: asyncio.Future[None] | None = None
-        self._closing = False
+        self._holder: asyncio.Task[Any] | None = None
 
     async def enter(self) -> None:
+        task = asyncio.current_task()
+        if self._held and self._holder is task:
+            raise RuntimeError("a writing transaction was begun inside another of the same task")
         if self._held or self._line:
             turn = asyncio.get_running_loop().create_future()
             self._line.append(turn)
@@ -187,6 +196,7 @@ class Writer:
             if not self._open:
                 await self._begin()
             self.connection.execute("SAVEPOINT one")
+            self._holder = task
         except BaseException:
             self._pass_on()
             raise
@@ -215,6 +225,7 @@ class Writer:
         """End one writer's savepoint; the future is done when its batch is durable."""
         assert self._durable is not None
         durable = self._durable
+        self._holder = None
         try:
             if not keep:
                 self.connection.execute("ROLLBACK TO one")

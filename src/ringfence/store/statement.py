@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Executable, Table, bindparam, insert
+from sqlalchemy.dialects.postgresql import insert as upsert  # compiles for both databases
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.sql import visitors
@@ -50,8 +51,8 @@ class Statement:
         return self._postgres
 
 
-class UncutStatement(Exception):
-    """A statement on an account's table that does not name the account."""
+class BadStatement(Exception):
+    """A statement that may not be kept: it is not cut to the account, or changes its text from call to call."""
 
 
 def refuse_uncut(core: Any) -> None:
@@ -66,7 +67,7 @@ def refuse_uncut(core: Any) -> None:
         binds += "account_id" in names
     wanted = [t.name for t in tables if "account_id" in t.c]
     if len(wanted) > binds:
-        raise UncutStatement(f"cut {', '.join(sorted(wanted))} to :account, or say everywhere=True")
+        raise BadStatement(f"cut {', '.join(sorted(wanted))} to :account, or say everywhere=True")
 
 
 def adding(table: Table, **kind: Any) -> Statement:
@@ -77,6 +78,8 @@ def adding(table: Table, **kind: Any) -> Statement:
 
 def _prepare(core: Any, dialect: Any) -> Prepared:
     compiled = core.compile(dialect=dialect)
+    if "POSTCOMPILE" in str(compiled):
+        raise BadStatement("IN with a list is expanded per call; use among() or spell it out")
     processors = compiled._bind_processors
     names = list(compiled.positiontup if compiled.positiontup is not None else compiled.binds)
     fixed = {name: bind.value for name, bind in compiled.binds.items() if not bind.required and not bind.callable}

@@ -14,13 +14,14 @@ from ringfence.fence.limits import Allowance, Limiter
 from ringfence.kernel.catalog import Api, Errors
 from ringfence.kernel.problems import (
     CONFLICT,
+    INVALID,
     METHOD_NOT_ALLOWED,
     NO_SUCH_PATH,
     UNAVAILABLE,
     UNEXPECTED,
     Fault,
 )
-from ringfence.store.db import DatabaseUnavailable, DuplicateRow, TryAgain
+from ringfence.store.db import BadValue, DatabaseUnavailable, DuplicateRow, TryAgain
 
 from .answers import Answer, frame, refusal
 from .operation import Endpoint
@@ -95,6 +96,8 @@ class App:
     def _refused(self, why: Exception, errors: Errors, tid: str, scope: Any) -> Answer:
         if isinstance(why, DuplicateRow):
             why = Fault(CONFLICT)
+        elif isinstance(why, BadValue):
+            why = Fault(INVALID, "A value is larger than can be stored.")
         elif isinstance(why, DatabaseUnavailable | TryAgain):
             log.error("database.unavailable", why=str(why), tid=tid)
             why = Fault(UNAVAILABLE, headers=RETRY)

@@ -77,23 +77,14 @@ def _links(templates: Mapping[str, Any]) -> Callable[[Any, str], bytes]:
     text = msgspec.json.encode(
         {rel: {"href": t} if isinstance(t, str) else dict(t) for rel, t in templates.items()}
     ).decode()
-    pieces: list[tuple[str, str]] = []  # (text, field after it)
-    for piece in re.split(r'(?<=":")(?=/)|(?={\w+})|(?<=})', text):
-        field = re.fullmatch(r"{(\w+)}", piece)
-        if field:
-            pieces.append(("", field[1]))
-        else:
-            pieces.append((piece, ""))
+    pieces = re.split(r'(?<=":")(?=/)|{(\w+)}', text)  # text, a field or None where the base goes, text, …
 
     def write(shape: Any, base: str) -> bytes:
-        out = []
-        for piece, field in pieces:
-            if field:
-                out.append(quote(str(getattr(shape, field)), safe=""))
-            else:
-                if piece[:1] == "/":
-                    out.append(base)
-                out.append(piece)
+        out = [pieces[0]]
+        for index in range(1, len(pieces), 2):
+            field = pieces[index]
+            out.append(base if field is None else quote(str(getattr(shape, field)), safe=""))
+            out.append(pieces[index + 1])
         return "".join(out).encode()
 
     return write

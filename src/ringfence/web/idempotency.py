@@ -1,12 +1,15 @@
 """Idempotency-Key on POST: claimed, answered and remembered in the request's own transaction."""
 
+from datetime import timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, update
+from sqlalchemy import bindparam, delete, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from ringfence.kernel.catalog import Api, Job
 from ringfence.kernel.ctx import Ctx
 from ringfence.kernel.problems import BUSY_KEY, REUSED_KEY, Fault, wrong
+from ringfence.kernel.shapes import Shape
 from ringfence.store.columns import Json, Moment
 from ringfence.store.query import ACCOUNT, mine
 from ringfence.store.secrets import digest
@@ -35,6 +38,8 @@ KEEP = Statement(
         status=bindparam("status_"), headers=bindparam("headers_", type_=Json), body=bindparam("body_")
     )
 )
+
+FORGET = Statement(delete(answers).where(answers.c.created_at < bindparam("before", type_=Moment)), everywhere=True)
 
 
 class Remembered(NamedTuple):
@@ -83,3 +88,21 @@ async def keep(ctx: Ctx, client: str, key: str, status: int, headers: list[tuple
     await ctx.db.run(
         KEEP, account=ctx.account, client_=client, key_=key, status_=status, headers_=headers, body_=body
     )
+
+
+class Nothing(Shape):
+    """No arguments."""
+
+
+async def forget(ctx: Ctx, args: Nothing) -> None:
+    """Drop answers that are no longer remembered."""
+    await ctx.db.run(FORGET, before=ctx.now() - timedelta(seconds=ctx.settings.idempotency_lifetime))
+
+
+IDEMPOTENCY = Api(
+    name="idempotency",
+    title="Idempotency",
+    about="Answers remembered for repeated requests.",
+    operations=(),
+    jobs=(Job("idempotency.forget", Nothing, forget, every=600),),
+)

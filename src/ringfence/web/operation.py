@@ -64,7 +64,7 @@ class Endpoint:
     """One operation, ready to run, and the counts of how it went."""
 
     __slots__ = (
-        "body", "counts", "forgiving", "members", "name", "operation", "query", "scope", "seconds", "wants", "writes"
+        "body", "counts", "forgiving", "members", "name", "operation", "query", "reads_body", "scope", "seconds", "total_seconds", "wants", "writes"
     )  # fmt: skip
 
     def __init__(self, operation: Operation) -> None:
@@ -79,14 +79,18 @@ class Endpoint:
         self.body: Callable[[bytes, bytes | None], Any] | None = (
             body_reader(hints["body"], operation.media) if "body" in names else None
         )
-        self.writes = operation.method != "GET"
+        self.writes = operation.method != "GET" if operation.writes is None else operation.writes
+        self.reads_body = operation.method != "GET"
         self.forgiving = operation.errors is not Errors.ENVELOPE or operation.fence is Open.PUBLIC
         self.counts: dict[int, int] = {}
-        self.seconds = [0] * 12  # calls at most 1, 2, 4 … 1024 ms, and longer
+        self.seconds = [0] * 12  # answers within 1, 2, 4 … 1024 ms, and later ones
+        self.total_seconds = 0.0
 
     def note(self, status: int, started: float) -> None:
         self.counts[status] = self.counts.get(status, 0) + 1
-        self.seconds[min(11, int((perf_counter() - started) * 1000).bit_length())] += 1
+        took = perf_counter() - started
+        self.total_seconds += took
+        self.seconds[min(11, int(took * 1000).bit_length())] += 1
 
     async def run(self, app: "App", scope: Any, receive: Receive, members: dict[str, str]) -> tuple[Answer, Any]:
         """Answer one request. Raises Fault for a refusal; the Allowance of the caller comes back with the answer."""
@@ -108,7 +112,7 @@ class Endpoint:
         if self.query is not None:
             given["query"] = self.query(query)
         raw = b""
-        if self.body is not None or ("asked" in self.wants and self.writes):
+        if self.body is not None or ("asked" in self.wants and self.reads_body):
             raw = await read_body(receive, headers.get(b"content-length"), house.settings.body_limit)
         if self.body is not None:
             given["body"] = self.body(raw, headers.get(b"content-type"))

@@ -1,0 +1,1 @@
+"""The people that the contact centre talks to."""

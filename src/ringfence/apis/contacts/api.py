@@ -1,0 +1,350 @@
+"""The Contacts API as the world sees it."""
+
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Literal
+
+import msgspec
+
+from ringfence.kernel.catalog import Api, Operation, Scope
+from ringfence.kernel.ctx import Ctx
+from ringfence.kernel.patch import Patch
+from ringfence.kernel.problems import CONFLICT, INVALID, NOT_FOUND, PRECONDITION_REQUIRED, STALE, Fault, FieldError, wrong
+from ringfence.kernel.shapes import IfMatch, Page, PageQuery, Shape, Versioned, Wrapped
+from ringfence.store.query import Row
+
+from . import domain, erasure, search
+
+READ = Scope("contacts:read", "See your contacts and how to reach them")
+WRITE = Scope("contacts:write", "Add, change and delete your contacts")
+
+Number = Annotated[str, msgspec.Meta(pattern=r"^\+[1-9][0-9]{6,14}$", examples=["+351210000000"])]
+Mail = Annotated[str, msgspec.Meta(pattern=r"^[^@\s]{1,64}@[^@\s]{1,189}$", max_length=254)]
+Label = Annotated[str, msgspec.Meta(max_length=50)]
+Text = Annotated[str, msgspec.Meta(max_length=255)]
+LongText = Annotated[str, msgspec.Meta(max_length=2000)]
+Tag = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+FEW = msgspec.Meta(max_length=50)
+CUSTOM = "/contacts/{contact_id}/custom-fields"
+
+
+class Phone(Shape):
+    """A phone number in E.164."""
+
+    number: Number
+    label: Label = ""
+
+
+class Email(Shape):
+    email: Mail
+    label: Label = ""
+
+
+class EmailShown(Shape):
+    """An e-mail address; `number` repeats it for clients that look there."""
+
+    label: str
+    email: str
+    number: str
+
+
+class Integration(Shape):
+    """The same person in another system."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[^:]+$")]
+    external_id: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+    url: LongText = ""
+
+
+class NewContact(Shape):
+    """What a contact consists of; only the name must be given."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+    company: Text = ""
+    title: Text = ""
+    address: LongText = ""
+    website: LongText = ""
+    emails: Annotated[list[Email], FEW] = []
+    phones: Annotated[list[Phone], FEW] = []
+    tags: Annotated[list[Tag], FEW] = []
+    integrations: Annotated[list[Integration], FEW] = []
+    example: ClassVar = {
+        "name": "Ana Sol",
+        "company": "Sol & Filhos",
+        "emails": [{"label": "work", "email": "ana@example.com"}],
+        "phones": [{"label": "mobile", "number": "+351910000000"}],
+    }
+
+
+class Contact(Shape):
+    """A person that the contact centre talks to. `company` is empty where there is none."""
+
+    id: str
+    name: str
+    company: str
+    title: str
+    address: str
+    website: str
+    emails: list[EmailShown]
+    phones: list[Phone]
+    tags: list[str]
+    created_at: datetime
+    updated_at: datetime
+    deleted_at: datetime | None
+    links: ClassVar = {
+        "self": "/contacts/{id}",
+        "integrations": "/contacts/{id}/integrations",
+        "custom_fields": "/contacts/{id}/custom-fields",
+    }
+    example: ClassVar = {
+        "id": "5f0000000000000000000001",
+        "name": "Ana Sol",
+        "company": "Sol & Filhos",
+        "title": "",
+        "address": "",
+        "website": "",
+        "emails": [{"label": "work", "email": "ana@example.com", "number": "ana@example.com"}],
+        "phones": [{"number": "+351910000000", "label": "mobile"}],
+        "tags": [],
+        "created_at": "2026-01-05T09:00:00Z",
+        "updated_at": "2026-01-05T09:00:00Z",
+        "deleted_at": None,
+    }
+
+
+class ContactQuery(PageQuery):
+    """`name` and `company` match exactly, their `.loose` variants anywhere in the text, case and accents aside."""
+
+    ids: list[str] = []
+    name: str | None = None
+    name_loose: str | None = msgspec.field(name="name.loose", default=None)
+    company: str | None = None
+    company_loose: str | None = msgspec.field(name="company.loose", default=None)
+    integration: str | None = None
+    emails: list[str] = []
+    phones: list[str] = []
+    include_deleted: bool = False
+
+
+class Integrations(Shape):
+    """A contact in other systems."""
+
+    contact_id: str
+    embedded: dict[str, list[Integration]] = msgspec.field(name="_embedded")
+    links: ClassVar = {"self": "/contacts/{contact_id}/integrations"}
+
+
+class CustomField(Shape):
+    key: str
+    value: str
+    example: ClassVar = {"key": "tier", "value": "gold"}
+
+
+class FieldValue(Shape):
+    """The value of a custom field."""
+
+    value: Annotated[str, msgspec.Meta(max_length=4000)]
+    example: ClassVar = {"value": "gold"}
+
+
+class FieldQuery(PageQuery):
+    """`search` matches anywhere in the key."""
+
+    search: str | None = None
+
+
+class Span(Shape):
+    """From `start_time` up to, not including, `end_time`."""
+
+    start_time: datetime
+    end_time: datetime
+
+
+class Erasure(Shape):
+    """Contacts that fit any of the criteria are erased; at least one criterion must be given."""
+
+    reason: Literal["rtbf", "account_removal"]
+    phones: Annotated[list[Number], msgspec.Meta(max_length=1000)] = []
+    emails: Annotated[list[Mail], msgspec.Meta(max_length=1000)] = []
+    ids: Annotated[list[Text], msgspec.Meta(max_length=1000)] = []
+    tags: Annotated[list[Tag], msgspec.Meta(max_length=1000)] = []
+    created_at: Span | None = None
+    example: ClassVar = {"reason": "rtbf", "emails": ["ana@example.com"]}
+
+
+def shown(row: Row) -> Contact:
+    return Contact(
+        id=row["id"],
+        name=row["name"],
+        company=row["company"],
+        title=row["title"],
+        address=row["address"],
+        website=row["website"],
+        emails=[EmailShown(label=e["label"], email=e["email"], number=e["email"]) for e in row["emails"]],
+        phones=[Phone(number=p["number"], label=p["label"]) for p in row["phones"]],
+        tags=row["tags"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        deleted_at=row["deleted_at"],
+    )
+
+
+def answered(row: Row) -> Versioned[Wrapped[Contact]]:
+    return Versioned(Wrapped("contact", shown(row)), row["version"])
+
+
+def facts(body: NewContact) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.to_builtins(body)
+    return found
+
+
+async def list_contacts(ctx: Ctx, query: ContactQuery) -> Page[Contact]:
+    """Find contacts
+
+    By name, then id. At most 10,000 contacts can be reached; narrow the search to see others.
+    """
+    found = await search.search(
+        ctx,
+        page=query.page,
+        per_page=query.per_page,
+        include_deleted=query.include_deleted,
+        ids=query.ids,
+        name=query.name,
+        name_loose=query.name_loose,
+        company=query.company,
+        company_loose=query.company_loose,
+        integration=query.integration,
+        emails=query.emails,
+        phones=query.phones,
+    )
+    return found.map(shown)
+
+
+async def create_contact(ctx: Ctx, body: NewContact) -> Versioned[Wrapped[Contact]]:
+    """Add a contact"""
+    return answered(await domain.create(ctx, facts(body)))
+
+
+async def get_contact(ctx: Ctx, contact_id: str) -> Versioned[Wrapped[Contact]]:
+    """Get one contact"""
+    return answered(await domain.get(ctx, contact_id))
+
+
+async def change_contact(
+    ctx: Ctx, contact_id: str, body: Patch[NewContact], if_match: IfMatch
+) -> Versioned[Wrapped[Contact]]:
+    """Change a contact
+
+    Takes a merge document (RFC 7396) or JSON Patch operations (RFC 6902).
+    """
+    row = await domain.get(ctx, contact_id)
+    before = {name: row[name] for name in NewContact.__struct_fields__}
+    try:
+        after = msgspec.convert(body.onto(before), NewContact)
+    except msgspec.ValidationError as why:
+        raise Fault(INVALID, str(why), fields=(FieldError(_path(str(why)), str(why)),)) from why
+    return answered(await domain.put(ctx, row, facts(after), if_match))
+
+
+def _path(complaint: str) -> str:
+    return complaint.rpartition("`$")[2].strip("`.") or "body"
+
+
+async def delete_contact(ctx: Ctx, contact_id: str, if_match: IfMatch) -> None:
+    """Delete a contact
+
+    It disappears, but for listings with `include_deleted`. To erase what is known of a person, see
+    POST /internal-contacts/gdpr.
+    """
+    await domain.remove(ctx, contact_id, if_match)
+
+
+async def list_integrations(ctx: Ctx, contact_id: str) -> Integrations:
+    """List a contact's counterparts in other systems"""
+    row = await domain.get(ctx, contact_id)
+    found = [msgspec.convert(one, Integration) for one in row["integrations"]]
+    return Integrations(contact_id=contact_id, embedded={"integrations": found})
+
+
+async def list_custom_fields(ctx: Ctx, contact_id: str, query: FieldQuery) -> Page[CustomField]:
+    """List a contact's custom fields"""
+    await domain.get(ctx, contact_id)
+    found = await search.fields(ctx, contact_id, page=query.page, per_page=query.per_page, search=query.search)
+    return found.map(lambda row: CustomField(key=row["key"], value=row["value"]))
+
+
+async def set_custom_field(ctx: Ctx, contact_id: str, key: str, body: FieldValue) -> CustomField:
+    """Set a custom field of a contact"""
+    await domain.set_field(ctx, contact_id, key, body.value)
+    return CustomField(key=key, value=body.value)
+
+
+async def delete_custom_field(ctx: Ctx, contact_id: str, key: str) -> None:
+    """Remove a custom field of a contact"""
+    await domain.remove_field(ctx, contact_id, key)
+
+
+async def erase_contacts(ctx: Ctx, body: Erasure) -> None:
+    """Erase what is known of people
+
+    The contacts that fit any criterion are erased shortly after, with all that the event log held of them.
+    """
+    if not (body.phones or body.emails or body.ids or body.tags or body.created_at):
+        raise wrong("body", "name at least one of phones, emails, ids, tags, created_at")
+    start = end = None
+    if (span := body.created_at) is not None:
+        for name, moment in (("start_time", span.start_time), ("end_time", span.end_time)):
+            if moment.tzinfo is None:
+                raise wrong(f"created_at.{name}", "must say its time zone, as in 2026-01-05T09:00:00Z")
+        start, end = span.start_time, span.end_time
+    criteria = erasure.Criteria(
+        reason=body.reason,
+        phones=list(body.phones),
+        emails=list(body.emails),
+        ids=list(body.ids),
+        tags=list(body.tags),
+        start=start,
+        end=end,
+    )
+    await erasure.request(ctx, criteria)
+
+
+PATCHES = ("application/merge-patch+json", "application/json-patch+json", "application/json")
+VERSIONS = (STALE, PRECONDITION_REQUIRED, CONFLICT)
+API = Api(
+    name="contacts",
+    title="Contacts API",
+    about="Reads and edits a contact's information.",
+    scopes=(READ, WRITE),
+    events=(
+        domain.CONTACT_CREATED,
+        domain.CONTACT_CHANGED,
+        domain.CONTACT_DELETED,
+        domain.FIELD_SET,
+        domain.FIELD_REMOVED,
+        erasure.CONTACT_ERASED,
+    ),
+    jobs=(erasure.ERASE_CONTACTS,),
+    operations=(
+        Operation("GET", "/contacts", READ, list_contacts, problems=(INVALID,)),
+        Operation("POST", "/contacts", WRITE, create_contact, status=201),
+        Operation("GET", "/contacts/{contact_id}", READ, get_contact, problems=(NOT_FOUND,)),
+        Operation(
+            "PATCH",
+            "/contacts/{contact_id}",
+            WRITE,
+            change_contact,
+            media=PATCHES,
+            problems=(NOT_FOUND, *VERSIONS),
+        ),
+        Operation(
+            "DELETE", "/contacts/{contact_id}", WRITE, delete_contact, status=204, problems=(NOT_FOUND, *VERSIONS)
+        ),
+        Operation("GET", "/contacts/{contact_id}/integrations", READ, list_integrations, problems=(NOT_FOUND,)),
+        Operation("GET", CUSTOM, READ, list_custom_fields, problems=(NOT_FOUND,)),
+        Operation(
+            "PUT", f"{CUSTOM}/{{key}}", WRITE, set_custom_field, problems=(NOT_FOUND, domain.TOO_MANY_FIELDS)
+        ),
+        Operation("DELETE", f"{CUSTOM}/{{key}}", WRITE, delete_custom_field, status=204, problems=(NOT_FOUND,)),
+        Operation("POST", "/internal-contacts/gdpr", WRITE, erase_contacts, status=202),
+    ),
+)

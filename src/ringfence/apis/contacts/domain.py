@@ -1,0 +1,221 @@
+"""What may happen to a contact: added, changed, deleted, given fields of the account's own."""
+
+import unicodedata
+from typing import Any
+
+from sqlalchemy import Table, bindparam, delete, update
+
+from ringfence.kernel.catalog import EventType
+from ringfence.kernel.ctx import Ctx
+from ringfence.kernel.problems import CONFLICT, NOT_FOUND, PRECONDITION_REQUIRED, STALE, Fault, Problem, wrong
+from ringfence.kernel.shapes import IfMatch, Shape
+from ringfence.store.columns import Json, Moment
+from ringfence.store.outbox import emit
+from ringfence.store.query import ACCOUNT, Row, Statement, adding, change, mine, one
+from ringfence.store.statement import upsert
+
+from .tables import contact_emails, contact_fields, contact_integrations, contact_phones, contact_tags, contacts
+
+FIELDS = 200  # of its own that a contact may have
+TOO_MANY_FIELDS = Problem("too_many_custom_fields", 409, f"A contact has at most {FIELDS} custom fields.")
+
+
+class ContactFacts(Shape):
+    """Who it is about; never anything of a contact that was erased."""
+
+    id: str
+    name: str = ""
+    company: str = ""
+    emails: list[str] = []
+    phones: list[str] = []
+
+
+class FieldFacts(Shape):
+    id: str
+    key: str
+
+
+class ContactId(Shape):
+    id: str
+
+
+CONTACT_CREATED = EventType("contact.created", ContactFacts, "A contact was added")
+CONTACT_CHANGED = EventType("contact.changed", ContactFacts, "A contact was changed")
+CONTACT_DELETED = EventType("contact.deleted", ContactId, "A contact was deleted")
+FIELD_SET = EventType("contact.field_set", FieldFacts, "A custom field of a contact was set")
+FIELD_REMOVED = EventType("contact.field_removed", FieldFacts, "A custom field of a contact was removed")
+
+BY_ID = Statement(mine(contacts).where(contacts.c.id == bindparam("contact"), contacts.c.deleted_at.is_(None)))
+ADD = adding(contacts)
+CHANGED = (
+    "name", "name_key", "company", "company_key", "title", "address", "website", "emails", "phones", "tags",
+    "integrations", "updated_at", "deleted_at",
+)  # fmt: skip
+UPDATE = Statement(
+    update(contacts)
+    .where(
+        contacts.c.account_id == ACCOUNT,
+        contacts.c.id == bindparam("contact"),
+        contacts.c.version == bindparam("read_version"),
+        contacts.c.deleted_at.is_(None),
+    )
+    .values(
+        {name: bindparam(f"new_{name}", type_=contacts.c[name].type) for name in CHANGED}
+        | {"version": contacts.c.version + 1}
+    )
+)
+FINDERS: dict[str, Table] = {
+    "phones": contact_phones,
+    "emails": contact_emails,
+    "integrations": contact_integrations,
+    "tags": contact_tags,
+}
+ADD_FINDER = {name: adding(table) for name, table in FINDERS.items()}
+DROP_FINDER = {
+    name: Statement(
+        delete(table).where(table.c.account_id == ACCOUNT, table.c.contact_id == bindparam("contact"))
+    )
+    for name, table in FINDERS.items()
+}
+FIELD = Statement(
+    mine(contact_fields).where(
+        contact_fields.c.contact_id == bindparam("contact"), contact_fields.c.key == bindparam("name")
+    )
+)
+FIELD_KEYS = Statement(
+    mine(contact_fields, contact_fields.c.key).where(contact_fields.c.contact_id == bindparam("contact"))
+)
+SET_FIELD = Statement(
+    upsert(contact_fields)
+    .values(
+        account_id=ACCOUNT, contact_id=bindparam("contact"), key=bindparam("name"), value=bindparam("new_value")
+    )
+    .on_conflict_do_update(
+        index_elements=[contact_fields.c.account_id, contact_fields.c.contact_id, contact_fields.c.key],
+        set_={"value": bindparam("new_value")},
+    )
+)
+DROP_FIELD = Statement(
+    delete(contact_fields).where(
+        contact_fields.c.account_id == ACCOUNT,
+        contact_fields.c.contact_id == bindparam("contact"),
+        contact_fields.c.key == bindparam("name"),
+    )
+)
+
+
+def key(text: str) -> str:
+    """Text without case and accents."""
+    if text.isascii():
+        return text.lower()
+    return "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c))[:1024]
+
+
+def integration_key(name: str, external_id: str) -> str:
+    return f"{name}:{external_id}"
+
+
+def _found_by(facts: dict[str, Any]) -> dict[str, set[str]]:
+    """What a contact can be found by."""
+    return {
+        "phones": {phone["number"] for phone in facts["phones"]},
+        "emails": {email["email"].casefold() for email in facts["emails"]},
+        "integrations": {integration_key(i["name"], i["external_id"]) for i in facts["integrations"]},
+        "tags": set(facts["tags"]),
+    }
+
+
+def _event(id: str, facts: dict[str, Any]) -> ContactFacts:
+    return ContactFacts(
+        id=id,
+        name=facts["name"],
+        company=facts["company"],
+        emails=[email["email"] for email in facts["emails"]],
+        phones=[phone["number"] for phone in facts["phones"]],
+    )
+
+
+async def create(ctx: Ctx, facts: dict[str, Any]) -> Row:
+    """Add a contact. `facts`: name, company, title, address, website, emails, phones, tags, integrations."""
+    now = ctx.now()
+    row: Row = facts | {
+        "account_id": ctx.account,
+        "id": ctx.new_id(),
+        "name_key": key(facts["name"]),
+        "company_key": key(facts["company"]),
+        "version": 1,
+        "created_at": now,
+        "updated_at": now,
+        "deleted_at": None,
+    }
+    await ctx.db.run(ADD, **row)
+    await _add_finders(ctx, row["id"], _found_by(facts))
+    await emit(ctx, CONTACT_CREATED, row["id"], _event(row["id"], facts))
+    return row
+
+
+async def _add_finders(ctx: Ctx, id: str, found_by: dict[str, set[str]]) -> None:
+    for name, values in found_by.items():
+        if values:
+            rows = [{"account_id": ctx.account, "value": value, "contact_id": id} for value in sorted(values)]
+            await ctx.db.many(ADD_FINDER[name], rows)
+
+
+async def get(ctx: Ctx, contact: str) -> Row:
+    return await one(ctx, BY_ID, contact=contact)
+
+
+def _check_version(ctx: Ctx, row: Row, if_match: IfMatch) -> None:
+    if if_match.versions is None:
+        if ctx.settings.require_if_match:
+            raise Fault(PRECONDITION_REQUIRED)
+    elif not if_match.any and row["version"] not in if_match.versions:
+        raise Fault(STALE)
+
+
+async def _write(ctx: Ctx, row: Row, facts: dict[str, Any], if_match: IfMatch, **more: Any) -> None:
+    """Write a contact's new facts over the version that was read, or not at all."""
+    new = facts | {"name_key": key(facts["name"]), "company_key": key(facts["company"]), "updated_at": ctx.now()} | more
+    given = {f"new_{name}": new.get(name) for name in CHANGED}
+    if not await change(ctx, UPDATE, contact=row["id"], read_version=row["version"], **given):
+        raise Fault(STALE if if_match.versions is not None else CONFLICT, "Somebody else has just changed the contact.")
+
+
+async def put(ctx: Ctx, row: Row, facts: dict[str, Any], if_match: IfMatch) -> Row:
+    """Change a contact that was read as `row`."""
+    _check_version(ctx, row, if_match)
+    await _write(ctx, row, facts, if_match)
+    before, after = _found_by(row), _found_by(facts)
+    for name in FINDERS:
+        if before[name] != after[name]:
+            await change(ctx, DROP_FINDER[name], contact=row["id"])
+            await _add_finders(ctx, row["id"], {name: after[name]})
+    await emit(ctx, CONTACT_CHANGED, row["id"], _event(row["id"], facts))
+    return row | facts | {"version": row["version"] + 1, "updated_at": ctx.now()}
+
+
+async def remove(ctx: Ctx, contact: str, if_match: IfMatch) -> None:
+    """Delete a contact: it keeps its row, with the time, for those who list with `include_deleted`."""
+    row = await get(ctx, contact)
+    _check_version(ctx, row, if_match)
+    await _write(ctx, row, row, if_match, deleted_at=ctx.now())
+    await emit(ctx, CONTACT_DELETED, contact, ContactId(id=contact))
+
+
+async def set_field(ctx: Ctx, contact: str, name: str, value: str) -> None:
+    """Set a custom field of a contact. Names have 1 to 100 characters."""
+    await get(ctx, contact)
+    if not 1 <= len(name) <= 100:
+        raise wrong("key", "must have 1 to 100 characters")
+    known = {row["key"] for row in await ctx.db.all(FIELD_KEYS, account=ctx.account, contact=contact)}
+    if name not in known and len(known) >= FIELDS:
+        raise Fault(TOO_MANY_FIELDS)
+    await change(ctx, SET_FIELD, contact=contact, name=name, new_value=value)
+    await emit(ctx, FIELD_SET, contact, FieldFacts(id=contact, key=name))
+
+
+async def remove_field(ctx: Ctx, contact: str, name: str) -> None:
+    await get(ctx, contact)
+    if not await change(ctx, DROP_FIELD, contact=contact, name=name):
+        raise Fault(NOT_FOUND, f"The contact has no custom field {name!r}.")
+    await emit(ctx, FIELD_REMOVED, contact, FieldFacts(id=contact, key=name))

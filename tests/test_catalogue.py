@@ -1,0 +1,203 @@
+"""Truths about every operation, checked from the catalogue and never by hand."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any, get_origin, get_type_hints
+
+import msgspec
+import pytest
+from conftest import Centre
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import validate
+
+from ringfence.apis.all import APIS
+from ringfence.cli.contract import promised
+from ringfence.kernel.catalog import PUBLIC, Errors, Open, Operation, Scope, operation_name
+from ringfence.kernel.patch import Patch
+from ringfence.web.openapi import contract, problems_of
+
+FENCED = [op for api in APIS for op in api.operations if op.fence is not PUBLIC]
+SCOPES = {scope for api in APIS for scope in api.scopes}
+BODIES = [op for op in FENCED if "body" in get_type_hints(op.run)]
+MEMBERS = [op for op in FENCED if "{" in op.path]
+CONTRACT = Path(__file__).parent.parent / "contract"
+DOCUMENT = contract(APIS, "test")
+FORMS: dict[str, dict[str, str]] = {"POST /oauth/end_user_session": {"user_id": "0" * 24}}
+
+
+def somewhere(path: str) -> str:
+    return re.sub(r"{\w+}", "0" * 24, path)
+
+
+def fence(op: Operation) -> Scope:
+    assert not isinstance(op.fence, Open)
+    return op.fence
+
+
+def by_person(op: Operation) -> bool:
+    return fence(op).via == ("authorization_code",)
+
+
+async def tokens_for(centre: Centre, *scopes: str, account: str = "acme") -> dict[str, str]:
+    """A token of a person, so that it may carry any scope."""
+    from ringfence.oauth import tokens
+
+    user = await centre.user(email=f"{centre.world.new_id(24)}@acme.example", account=account)
+    client = await centre.client(*scopes, account=account)
+    await centre.house.view.refresh()
+    view = centre.house.view.clients[client.row["id"]]
+    issued = await tokens.issue(centre.house, view, scopes, user=user, sid="0" * 32)
+    return {"Authorization": f"Bearer {issued.token}"}
+
+
+def example(op: Operation) -> Any:
+    hint: Any = get_type_hints(op.run)["body"]
+    shape = hint.__args__[0] if get_origin(hint) is Patch else hint
+    return dict(shape.example)
+
+
+async def made(centre: Centre, headers: dict[str, str], op: Operation) -> dict[str, str]:
+    """Members of a path that exist: a contact with a custom field, a user."""
+    async with centre.http(**headers) as http:
+        contact = (await http.post("/contacts", json={"name": "Ana"})).json()["contact"]["id"]
+        await http.put(f"/contacts/{contact}/custom-fields/tier", json={"value": "gold"})
+    user = await centre.user(email=f"{centre.world.new_id(24)}@acme.example")
+    return {"contact_id": contact, "key": "tier", "user_id": user}
+
+
+@pytest.mark.parametrize("op", FENCED, ids=operation_name)
+async def test_without_a_token_nobody_gets_in(centre: Centre, op: Operation) -> None:
+    async with centre.http() as http:
+        answer = await http.request(op.method, somewhere(op.path))
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"].startswith("Bearer realm=")
+    assert "error=" not in answer.headers["www-authenticate"]
+    assert answer.json()["code"] == "not_authenticated"
+
+
+@pytest.mark.parametrize("op", FENCED, ids=operation_name)
+async def test_every_other_scope_together_does_not_open_it(centre: Centre, op: Operation) -> None:
+    others = sorted(scope.name for scope in SCOPES - {fence(op)})
+    async with centre.http(**await tokens_for(centre, *others)) as http:
+        answer = await http.request(op.method, somewhere(op.path))
+    assert answer.status_code == 403
+    assert f'error="insufficient_scope", scope="{fence(op).name}"' in answer.headers["www-authenticate"]
+    body = answer.json()
+    assert body["code"] == "insufficient_scope" and fence(op).name in body["description"]
+
+
+@pytest.mark.parametrize("op", MEMBERS, ids=operation_name)
+async def test_another_accounts_rows_do_not_exist(centre: Centre, op: Operation) -> None:
+    ours = await tokens_for(centre, *(s.name for s in SCOPES))
+    theirs = await tokens_for(centre, *(s.name for s in SCOPES), account="rival")
+    path = op.path.format(**await made(centre, ours, op))
+    async with centre.http(**theirs) as http:
+        sent = example(op) if op in BODIES else None
+        answer = await http.request(op.method, path, json=sent)
+    assert answer.status_code == 404, answer.text
+    assert answer.json()["code"] == "not_found"
+
+
+LISTS = [op for op in FENCED if op.method == "GET" and "{" not in op.path and op.path not in ("/account", "/users/me")]
+
+
+@pytest.mark.parametrize("op", LISTS, ids=operation_name)
+async def test_lists_hold_nothing_of_another_account(centre: Centre, op: Operation) -> None:
+    ours = await tokens_for(centre, *(s.name for s in SCOPES))
+    await made(centre, ours, op)
+    account = await centre.account("rival")
+    rival = await centre.client(fence(op).name, account="rival")
+    async with centre.http(Authorization=f"Bearer {await centre.token(rival)}") as http:
+        listing = (await http.get(op.path)).json()
+    assert account and listing["total"] == 0
+
+
+@pytest.mark.parametrize("op", BODIES, ids=operation_name)
+async def test_the_example_is_taken_and_strangers_in_it_are_ignored(centre: Centre, op: Operation) -> None:
+    headers = await tokens_for(centre, *(s.name for s in SCOPES))
+    path = op.path.format(**await made(centre, headers, op))
+    sent = example(op) | {"surprise": 1}
+    async with centre.http(**headers) as http:
+        answer = await http.request(op.method, f"{path}?surprise=1", json=sent)
+    assert answer.status_code == op.status, answer.text
+    assert "surprise" not in answer.text
+
+
+@pytest.mark.parametrize("op", BODIES, ids=operation_name)
+@pytest.mark.parametrize("body", [b"", b"{", b"[1", b"\xff\xfe", b'"text"', b"null", b"1e999", b"[" * 5000], ids=repr)
+async def test_a_body_that_makes_no_sense_is_a_400(centre: Centre, op: Operation, body: bytes) -> None:
+    headers = await tokens_for(centre, *(s.name for s in SCOPES))
+    path = op.path.format(**await made(centre, headers, op))
+    async with centre.http(**headers) as http:
+        answer = await http.request(op.method, path, content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 400, answer.text
+    assert set(answer.json()) == {"code", "message", "description", "fields"}
+
+
+@pytest.mark.parametrize("op", BODIES, ids=operation_name)
+async def test_a_body_over_the_limit_is_a_413_and_another_media_type_a_415(centre: Centre, op: Operation) -> None:
+    async with centre.http(**await tokens_for(centre, *(s.name for s in SCOPES))) as http:
+        large = await http.request(op.method, somewhere(op.path), content=b" " * (1024 * 1024 + 1))
+        strange = await http.request(
+            op.method, somewhere(op.path), content=b"<a/>", headers={"content-type": "text/xml"}
+        )
+        picky = await http.request(op.method, somewhere(op.path), json=example(op), headers={"accept": "text/csv"})
+    assert (large.status_code, strange.status_code, picky.status_code) == (413, 415, 406)
+
+
+GOOD = [op for op in FENCED if op.method != "DELETE" and op.status < 300]
+
+
+def schema_of(op: Operation, status: int) -> Any:
+    said = DOCUMENT["paths"][op.path][op.method.lower()]["responses"][str(status)]
+    content = said.get("content", {}).get("application/json", {}).get("schema")
+    return content and {**content, "components": DOCUMENT["components"]}
+
+
+@pytest.mark.parametrize("op", GOOD, ids=operation_name)
+async def test_answers_fit_the_published_contract(centre: Centre, op: Operation) -> None:
+    headers = await tokens_for(centre, *(s.name for s in SCOPES))
+    path = op.path.format(**await made(centre, headers, op))
+    async with centre.http(**headers) as http:
+        form = FORMS.get(operation_name(op))
+        if form is not None:
+            answer = await http.post(path, data=form | {"user_id": await centre.user()})
+        else:
+            answer = await http.request(op.method, path, json=example(op) if op in BODIES else None)
+        missing = await http.request(op.method, somewhere(op.path), content=b"{")
+    assert answer.status_code == op.status, answer.text
+    schema = schema_of(op, op.status)
+    assert (schema is None) == (answer.content == b"")
+    if schema is not None:
+        Draft202012Validator(schema).validate(answer.json())
+    if missing.status_code >= 400:
+        Draft202012Validator(schema_of(op, missing.status_code)).validate(missing.json())
+
+
+def test_scopes_are_declared_where_they_are_used() -> None:
+    for api in APIS:
+        assert {op.fence for op in api.operations} - {PUBLIC} == set(api.scopes)
+    names = [scope.name for api in APIS for scope in api.scopes]
+    assert len(names) == len(set(names))
+
+
+def test_the_contract_is_valid_and_says_every_operation() -> None:
+    document = json.loads(msgspec.json.encode(DOCUMENT))
+    validate(document)
+    said = {(method.upper(), path) for path, ops in DOCUMENT["paths"].items() for method in ops}
+    assert said == {(op.method, op.path) for api in APIS for op in api.operations}
+
+
+def test_the_committed_contract_is_fresh() -> None:
+    for name, text in promised().items():
+        assert (CONTRACT / name).read_text("utf-8") == text, f"{name}: run `make contract` and read the change"
+
+
+def test_every_problem_has_one_meaning() -> None:
+    said: dict[tuple[str, int], str] = {}
+    for api in APIS:
+        for op in api.operations:
+            for problem in problems_of(op):
+                if op.errors is Errors.ENVELOPE:
+                    assert said.setdefault((problem.code, problem.status), problem.message) == problem.message
