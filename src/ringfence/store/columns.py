@@ -31,10 +31,17 @@ class Moment(TypeDecorator[datetime]):
             raise ValueError("a moment without a zone is not a moment")
         return (value - EPOCH) // MICROSECOND if dialect.name == "sqlite" else value.astimezone(UTC)
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return EPOCH + timedelta(microseconds=value) if dialect.name == "sqlite" else value.astimezone(UTC)
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        return _from_microseconds if dialect.name == "sqlite" else _from_zone
+
+
+def _from_microseconds(value: int) -> datetime:
+    """Exact to the microsecond until the year 2255: a float holds 53 bits."""
+    return datetime.fromtimestamp(value / 1_000_000, UTC)
+
+
+def _from_zone(value: datetime) -> datetime:
+    return value.astimezone(UTC)
 
 
 class Json(TypeDecorator[Any]):

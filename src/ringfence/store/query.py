@@ -1,5 +1,6 @@
 """Reading and writing an account's rows from a domain function: the account is always bound from the context."""
 
+from collections.abc import Coroutine
 from typing import Any
 
 from sqlalchemy import Select, Table, bindparam, select
@@ -19,25 +20,27 @@ def mine(table: Table, *columns: Any) -> Select[Any]:
     return select(*(columns or (table,))).where(table.c.account_id == ACCOUNT)
 
 
-async def find(ctx: Ctx, statement: Statement, **given: Any) -> Row | None:
-    row: Row | None = await ctx.db.one(statement, account=ctx.account, **given)
-    return row
+def find(ctx: Ctx, statement: Statement, **given: Any) -> Coroutine[Any, Any, Row | None]:
+    """The first row, or None."""
+    found: Coroutine[Any, Any, Row | None] = ctx.db.one(statement, account=ctx.account, **given)
+    return found
 
 
 async def one(ctx: Ctx, statement: Statement, **given: Any) -> Row:
     """The row, or a 404."""
-    row = await find(ctx, statement, **given)
+    row: Row | None = await ctx.db.one(statement, account=ctx.account, **given)
     if row is None:
         raise Fault(NOT_FOUND)
     return row
 
 
-async def all_rows(ctx: Ctx, statement: Statement, **given: Any) -> list[Row]:
-    rows: list[Row] = await ctx.db.all(statement, account=ctx.account, **given)
-    return rows
+def all_rows(ctx: Ctx, statement: Statement, **given: Any) -> Coroutine[Any, Any, list[Row]]:
+    """Every row."""
+    found: Coroutine[Any, Any, list[Row]] = ctx.db.all(statement, account=ctx.account, **given)
+    return found
 
 
-async def change(ctx: Ctx, statement: Statement, **given: Any) -> int:
+def change(ctx: Ctx, statement: Statement, **given: Any) -> Coroutine[Any, Any, int]:
     """Execute an insert, update or delete; the number of rows changed."""
-    count: int = await ctx.db.run(statement, account=ctx.account, **given)
+    count: Coroutine[Any, Any, int] = ctx.db.run(statement, account=ctx.account, **given)
     return count

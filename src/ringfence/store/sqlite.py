@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from .db import BadValue, DatabaseUnavailable, DuplicateRow
-from .statement import Row, Statement
+from .statement import Prepared, Row, Statement
 
 PATIENCE = 30.0  # seconds to wait for another process that is writing
 CHUNK = 500  # rows that a scan hands over at a time
@@ -43,14 +43,7 @@ class _Rows:
         raise NotImplementedError
 
     async def all(self, statement: Statement, /, **given: Any) -> list[Row]:
-        prepared = statement.sqlite
-        connection = await self._connection()
-        try:
-            return prepared.read(connection.execute(prepared.sql, prepared.bind(given)).fetchall())
-        except sqlite3.IntegrityError as why:
-            raise DuplicateRow(str(why)) from why
-        except OverflowError as why:
-            raise BadValue(str(why)) from why
+        return _query(await self._connection(), statement.sqlite, given)
 
     async def one(self, statement: Statement, /, **given: Any) -> Row | None:
         found = await self.all(statement, **given)
@@ -73,8 +66,20 @@ class _Rows:
             await loop.run_in_executor(self._db.scanners, connection.close)
 
 
+def _query(connection: sqlite3.Connection, prepared: Prepared, given: Mapping[str, Any]) -> list[Row]:
+    try:
+        return prepared.read(connection.execute(prepared.sql, prepared.bind(given)).fetchall())
+    except sqlite3.IntegrityError as why:
+        raise DuplicateRow(str(why)) from why
+    except OverflowError as why:
+        raise BadValue(str(why)) from why
+
+
 class SqliteReading(_Rows):
-    """A snapshot: begun by the first statement, on a connection that nobody else has."""
+    """Reads, each statement a snapshot of its own, on a connection that nobody else has.
+
+    No BEGIN and COMMIT around them: each call of the driver lets go of the interpreter, which costs more than it does.
+    """
 
     __slots__ = ("_db", "_taken")
 
@@ -89,15 +94,23 @@ class SqliteReading(_Rows):
         self, kind: type[BaseException] | None, why: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._taken is not None:
-            self._taken.execute("COMMIT")
             self._db.readers.append(self._taken)
             self._taken = None
 
     async def _connection(self) -> sqlite3.Connection:
+        return self._reader()
+
+    def _reader(self) -> sqlite3.Connection:
         if self._taken is None:
             self._taken = self._db.readers.pop() if self._db.readers else connect(self._db.path)
-            self._taken.execute("BEGIN")
         return self._taken
+
+    async def all(self, statement: Statement, /, **given: Any) -> list[Row]:
+        return _query(self._reader(), statement.sqlite, given)
+
+    async def one(self, statement: Statement, /, **given: Any) -> Row | None:
+        found = _query(self._reader(), statement.sqlite, given)
+        return found[0] if found else None
 
     async def run(self, statement: Statement, /, **given: Any) -> int:
         raise RuntimeError("a reading transaction cannot write")

@@ -119,11 +119,11 @@ def _prepare(core: Any, dialect: Any) -> Prepared:
             readers.append((c.key, reader))
 
     def read(found: Iterable[Sequence[Any]]) -> list[Row]:
-        rows = [dict(zip(keys, row, strict=True)) for row in found]
-        for key, reader in readers:
-            for row in rows:
-                if row[key] is not None:
-                    row[key] = reader(row[key])
+        rows = [dict(zip(keys, row)) for row in found]  # noqa: B905 - the driver gives as many as we named
+        for row in rows:
+            for key, reader in readers:
+                if (value := row[key]) is not None:
+                    row[key] = reader(value)
         return rows
 
     return Prepared(str(compiled), bind_tuple if dialect is SQLITE else bind_named, read)

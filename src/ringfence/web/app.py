@@ -23,11 +23,13 @@ from ringfence.kernel.problems import (
 )
 from ringfence.store.db import BadValue, DatabaseUnavailable, DuplicateRow, TryAgain
 
-from .answers import Answer, frame, refusal
-from .operation import Endpoint
+from .answers import JSON, Answer, frame, refusal
+from .operation import HAL, Endpoint
 from .routes import Routes
 
 log = structlog.get_logger()
+NOSNIFF = (b"x-content-type-options", b"nosniff")
+COMMON = {("content-type", media): (b"content-type", media.encode()) for media in (JSON, HAL)}
 RETRY = (("Retry-After", "1"),)
 
 
@@ -108,9 +110,12 @@ class App:
 
 
 async def _send(send: Any, made: Answer, tid: str, allowance: Allowance | None, headless: bool) -> None:
-    headers = [(name.lower().encode("latin-1"), value.encode("latin-1", "replace")) for name, value in made.headers]
-    headers.append((b"platform-tid", tid.encode()))
-    headers.append((b"x-content-type-options", b"nosniff"))
+    body = made.body
+    headers = [
+        (b"platform-tid", tid.encode()),
+        NOSNIFF,
+        *[_bytes_of(pair) for pair in made.headers],
+    ]
     if allowance is not None:
         headers.append((b"ratelimit-limit", b"%d" % allowance.limit))
         headers.append((b"ratelimit-remaining", b"%d" % allowance.left))
@@ -122,9 +127,14 @@ async def _send(send: Any, made: Answer, tid: str, allowance: Allowance | None, 
         await send({"type": "http.response.body", "body": b""})
         return
     if made.status not in (204, 304):
-        headers.append((b"content-length", b"%d" % len(made.body)))
+        headers.append((b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": made.status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if headless else made.body})
+    await send({"type": "http.response.body", "body": b"" if headless else body})
+
+
+def _bytes_of(pair: tuple[str, str]) -> tuple[bytes, bytes]:
+    known = COMMON.get(pair)
+    return known if known is not None else (pair[0].lower().encode("latin-1"), pair[1].encode("latin-1", "replace"))
 
 
 async def _lifespan(receive: Any, send: Any) -> None:

@@ -23,12 +23,12 @@ class Where(NamedTuple):
 
 def render(value: Any, where: Where) -> bytes:
     """The body of an answer, as JSON."""
+    if isinstance(value, Versioned):
+        value = value.shape
+    if isinstance(value, Wrapped):
+        return b'{"%s":%s}' % (value.member.encode(), _writer(type(value.shape))(value.shape, where.base))
     if isinstance(value, Shape):
         return _writer(type(value))(value, where.base)
-    if isinstance(value, Wrapped):
-        return b'{"%s":%s}' % (value.member.encode(), render(value.shape, where))
-    if isinstance(value, Versioned):
-        return render(value.shape, where)
     if isinstance(value, Page):
         return _page(value, where)
     return encode(value)
@@ -78,16 +78,21 @@ def _links(templates: Mapping[str, Any]) -> Callable[[Any, str], bytes]:
         {rel: {"href": t} if isinstance(t, str) else dict(t) for rel, t in templates.items()}
     ).decode()
     pieces = re.split(r'(?<=":")(?=/)|{(\w+)}', text)  # text, a field or None where the base goes, text, …
+    template = "%s".join(piece.replace("%", "%%") for piece in pieces[::2])
+    slots = pieces[1::2]
+    fields = [field for field in dict.fromkeys(slots) if field is not None]
 
     def write(shape: Any, base: str) -> bytes:
-        out = [pieces[0]]
-        for index in range(1, len(pieces), 2):
-            field = pieces[index]
-            out.append(base if field is None else quote(str(getattr(shape, field)), safe=""))
-            out.append(pieces[index + 1])
-        return "".join(out).encode()
+        known: dict[str | None, str] = {field: quoted(str(getattr(shape, field))) for field in fields}
+        known[None] = base
+        return (template % tuple([known[slot] for slot in slots])).encode()
 
     return write
+
+
+def quoted(text: str) -> str:
+    """One segment of a path, percent-encoded."""
+    return text if text.isascii() and text.isalnum() else quote(text, safe="")
 
 
 def _page(page: Page[Any], where: Where) -> bytes:

@@ -48,7 +48,17 @@ class Routes:
         if whole is not None:
             return whole, {}
         members: dict[str, str] = {}
-        node = self._seek(self._root, path.removeprefix("/").split("/"), 0, members)
+        parts = path[1:].split("/")
+        node: Node | None = self._root
+        for part in parts:  # nearly always the first way down is the right one
+            below = node.fixed.get(part) if node else None
+            if below is None and node is not None and node.member is not None and part:
+                below = node.member
+                members[below.name] = decoded(part) if "%" in part else part
+            node = below
+        if node is None or not node.endpoints:
+            members.clear()
+            node = self._seek(self._root, parts, 0, members)
         return (node.endpoints, members) if node is not None and node.endpoints else None
 
     def _seek(self, node: Node, parts: list[str], index: int, members: dict[str, str]) -> Node | None:
