@@ -2,6 +2,7 @@
 
 from ringfence.fence.activity import ACTIVITY
 from ringfence.fence.grants import FENCE
+from ringfence.floor.directory import FLOOR
 from ringfence.oauth.api import API as OAUTH
 from ringfence.web.idempotency import IDEMPOTENCY
 
@@ -9,4 +10,4 @@ from .accounts.api import API as ACCOUNTS
 from .contacts.api import API as CONTACTS
 from .users.api import API as USERS
 
-APIS = (FENCE, ACTIVITY, IDEMPOTENCY, OAUTH, ACCOUNTS, USERS, CONTACTS)
+APIS = (FENCE, ACTIVITY, FLOOR, IDEMPOTENCY, OAUTH, ACCOUNTS, USERS, CONTACTS)

@@ -11,6 +11,8 @@ import typer
 from ringfence.kernel.settings import BadSetting, load
 from ringfence.store.db import DatabaseUnavailable
 
+from .shared import desk
+
 
 def serve(
     context: typer.Context,
@@ -25,10 +27,10 @@ def serve(
     """Serve the authorization server, the APIs and their documentation until SIGINT or SIGTERM."""
     from ringfence.web.server import run
 
-    shared: dict[str, Any] = context.obj or {}
-    given = {"host": host, "port": port, "database": database or shared.get("database")}
+    shared = desk(context)
+    given = {"host": host, "port": port, "database": database or shared.database}
     try:
-        run(_serve(given, shared.get("config"), demo, ready_file))
+        run(_serve(given, shared.config, demo, ready_file))
     except (BadSetting, DatabaseUnavailable, OSError) as why:
         typer.echo(f"ringfence: {why}", err=True)
         raise typer.Exit(1) from why

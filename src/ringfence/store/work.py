@@ -40,7 +40,7 @@ AGAIN = Statement(
     .values(due=bindparam("again", type_=Moment), error=bindparam("why"), attempt=bindparam("tries")),
     everywhere=True,
 )
-BURIED = Statement(select(jobs).where(jobs.c.due.is_(None)).order_by(jobs.c.created_at).limit(100), everywhere=True)
+ALL = Statement(select(jobs).order_by(jobs.c.due, jobs.c.id).limit(1000), everywhere=True)
 
 
 async def enqueue(ctx: Ctx, job: Job, args: Any, *, due: datetime | None = None) -> str:

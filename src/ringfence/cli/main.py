@@ -1,0 +1,136 @@
+"""The entry point, and the commands that need no module of their own."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ringfence import __version__
+
+from . import apply as applying
+from . import clients, grants, keys, log, people
+from .contract import contract
+from .serve import serve
+from .shared import AsJson, Desk, as_json, desk, opened, run, table
+
+app = typer.Typer(
+    help="Ringfence: a contact-centre platform whose every endpoint is fenced by one OAuth scope.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+scopes_app = typer.Typer(help="The scopes of this server.", no_args_is_help=True)
+accounts_app = typer.Typer(help="The accounts of this server.", no_args_is_help=True)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ringfence {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    database: Annotated[
+        str | None, typer.Option(help="sqlite:///PATH or postgresql://… (RINGFENCE_DATABASE).", show_default=False)
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="A TOML file of settings.", show_default=False)] = None,
+    account: Annotated[
+        str | None, typer.Option(help="Name of the account to work on, when there are several.", show_default=False)
+    ] = None,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    context.obj = Desk(database, config, account)
+
+
+@app.command()
+def migrate(context: typer.Context) -> None:
+    """Bring the database to this version's tables."""
+    from ringfence.store.migrate import migrate as apply_migrations
+
+    async def work() -> tuple[str | None, str]:
+        return apply_migrations(desk(context).settings().database)
+
+    before, after = run(work())
+    typer.echo(f"at revision {after} already" if before == after else f"migrated from {before or 'nothing'} to {after}")
+
+
+@app.command()
+def settings(context: typer.Context, json: AsJson = False) -> None:
+    """Show every setting: its variable, its value, and what it is for."""
+    from dataclasses import fields
+
+    from ringfence.kernel.settings import Settings, variable
+
+    async def work() -> Any:
+        return desk(context).settings()
+
+    held = run(work())
+    rows = []
+    for each in fields(Settings):
+        value = getattr(held, each.name)
+        shown = "(hidden)" if each.metadata["secret"] and value else value
+        rows.append((variable(each.name), shown, each.metadata["about"]))
+    if json:
+        as_json([{"variable": v, "value": x, "about": a} for v, x, a in rows])
+    else:
+        table(("variable", "value", "what it is for"), rows)
+
+
+@scopes_app.command("list")
+def list_scopes(json: AsJson = False) -> None:
+    """List every scope: its API, what it lets a client do, and the operations behind it."""
+    from ringfence.apis.all import APIS
+
+    found = [
+        {
+            "scope": scope.name,
+            "api": api.title,
+            "title": scope.title,
+            "operations": [f"{op.method} {op.path}" for op in api.operations if op.fence is scope],
+        }
+        for api in APIS
+        for scope in api.scopes
+    ]
+    if json:
+        as_json(found)
+    else:
+        rows = [(f["scope"], f["api"], f["title"], "\n".join(f["operations"])) for f in found]
+        table(("scope", "API", "lets a client", "operations"), rows)
+
+
+@accounts_app.command("list")
+def list_accounts(context: typer.Context, json: AsJson = False) -> None:
+    """List the accounts."""
+    from ringfence.floor.directory import ALL_ACCOUNTS
+
+    async def work() -> Any:
+        async with opened(desk(context)) as house, house.db.reading() as tx:
+            return await tx.all(ALL_ACCOUNTS)
+
+    rows = run(work())
+    if json:
+        as_json(rows)
+    else:
+        table(
+            ("name", "id", "company", "time zone"),
+            [(r["name"], r["id"], r["company_name"], r["timezone"]) for r in rows],
+        )
+
+
+app.command()(serve)
+app.command()(contract)
+app.command()(applying.apply)
+app.add_typer(clients.app, name="clients")
+app.add_typer(grants.app, name="grants")
+app.add_typer(scopes_app, name="scopes")
+app.add_typer(keys.app, name="keys")
+app.add_typer(people.app, name="users")
+app.add_typer(accounts_app, name="accounts")
+app.add_typer(log.events_app, name="events")
+app.add_typer(log.jobs_app, name="jobs")
+
+
+def main() -> None:
+    app()

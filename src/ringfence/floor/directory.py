@@ -1,0 +1,201 @@
+"""Writing the directory: accounts, roles, people, ring groups and numbers. Declared in a file, not by the APIs."""
+
+from typing import Any
+
+from sqlalchemy import bindparam, delete, select, update
+
+from ringfence.fence.view import changed
+from ringfence.kernel.catalog import Api, EventType
+from ringfence.kernel.ctx import Ctx
+from ringfence.kernel.shapes import Shape
+from ringfence.store.columns import Json, Moment
+from ringfence.store.outbox import emit
+from ringfence.store.query import ACCOUNT, Row, Statement, adding, change, mine
+from ringfence.store.statement import upsert
+from ringfence.store.tables.identity import accounts, numbers, ring_group_users, ring_groups, roles, users
+
+
+class AccountFacts(Shape):
+    id: str
+    name: str
+
+
+class UserFacts(Shape):
+    id: str
+    email: str
+    active: bool
+    roles: list[str]
+
+
+class Named(Shape):
+    name: str
+
+
+class NumberFacts(Shape):
+    number: str
+    label: str
+
+
+ACCOUNT_CREATED = EventType("account.created", AccountFacts, "An account was made")
+ACCOUNT_CHANGED = EventType("account.changed", AccountFacts, "Facts of an account were changed")
+ROLE_CHANGED = EventType("role.changed", Named, "What a role allows was changed")
+USER_CREATED = EventType("user.created", UserFacts, "A person was added")
+USER_CHANGED = EventType("user.changed", UserFacts, "Facts, roles or the password of a person were changed")
+RING_GROUP_CHANGED = EventType("ring_group.changed", Named, "A ring group was made or changed")
+NUMBER_CHANGED = EventType("number.changed", NumberFacts, "A phone number was added or relabelled")
+
+ADD_ACCOUNT, ADD_USER = adding(accounts, everywhere=True), adding(users)
+ACCOUNT_BY_NAME = Statement(select(accounts).where(accounts.c.name == bindparam("name")), everywhere=True)
+ALL_ACCOUNTS = Statement(select(accounts).order_by(accounts.c.name), everywhere=True)
+SET_ACCOUNT = Statement(
+    update(accounts)
+    .where(accounts.c.id == ACCOUNT)
+    .values(company_name=bindparam("company"), email=bindparam("mail"), timezone=bindparam("zone"))
+)
+ALL_ROLES, ALL_USERS = Statement(mine(roles).order_by(roles.c.name)), Statement(mine(users).order_by(users.c.email_key))
+ALL_RING_GROUPS, ALL_NUMBERS = Statement(mine(ring_groups)), Statement(mine(numbers))
+ALL_MEMBERS = Statement(mine(ring_group_users))
+SET_ROLE = Statement(
+    upsert(roles)
+    .values(account_id=ACCOUNT, name=bindparam("role"), scopes=bindparam("allowed", type_=Json))
+    .on_conflict_do_update(
+        index_elements=[roles.c.account_id, roles.c.name], set_={"scopes": bindparam("allowed", type_=Json)}
+    )
+)
+USER_FIELDS = ("name", "active", "gender", "extension", "external_phone_number", "roles")
+SET_USER = Statement(
+    update(users)
+    .where(users.c.account_id == ACCOUNT, users.c.id == bindparam("user"))
+    .values(
+        {field: bindparam(f"new_{field}", type_=users.c[field].type) for field in USER_FIELDS}
+        | {"updated_at": bindparam("at", type_=Moment)}
+    )
+)
+SET_PASSWORD = Statement(
+    update(users)
+    .where(users.c.account_id == ACCOUNT, users.c.id == bindparam("user"))
+    .values(password_hash=bindparam("hashed"), updated_at=bindparam("at", type_=Moment))
+)
+SET_RING_GROUP = Statement(
+    upsert(ring_groups)
+    .values(
+        account_id=ACCOUNT,
+        name=bindparam("group"),
+        short_abandoned_threshold=bindparam("short"),
+        wait_time_threshold=bindparam("wait"),
+    )
+    .on_conflict_do_update(
+        index_elements=[ring_groups.c.account_id, ring_groups.c.name],
+        set_={"short_abandoned_threshold": bindparam("short"), "wait_time_threshold": bindparam("wait")},
+    )
+)
+SET_NUMBER = Statement(
+    upsert(numbers)
+    .values(account_id=ACCOUNT, number=bindparam("phone"), label=bindparam("new_label"))
+    .on_conflict_do_update(
+        index_elements=[numbers.c.account_id, numbers.c.number], set_={"label": bindparam("new_label")}
+    )
+)
+LEAVE_GROUPS = Statement(
+    delete(ring_group_users).where(
+        ring_group_users.c.account_id == ACCOUNT, ring_group_users.c.user_id == bindparam("user")
+    )
+)
+JOIN_GROUP = adding(ring_group_users)
+
+
+async def create_account(ctx: Ctx, *, id: str, name: str, company_name: str, email: str, timezone: str) -> None:
+    """Make an account; `ctx.account` must be its id."""
+    await ctx.db.run(
+        ADD_ACCOUNT,
+        id=id,
+        name=name,
+        company_name=company_name,
+        email=email,
+        timezone=timezone,
+        created_at=ctx.now(),
+    )
+    await emit(ctx, ACCOUNT_CREATED, id, AccountFacts(id=id, name=name))
+    await changed(ctx, "account", id)
+
+
+async def change_account(ctx: Ctx, *, name: str, company_name: str, email: str, timezone: str) -> None:
+    await change(ctx, SET_ACCOUNT, company=company_name, mail=email, zone=timezone)
+    await emit(ctx, ACCOUNT_CHANGED, ctx.account, AccountFacts(id=ctx.account, name=name))
+
+
+async def set_role(ctx: Ctx, *, name: str, scopes: list[str]) -> None:
+    """Make a role, or change what it allows: from the next request on, for everybody who has it."""
+    await change(ctx, SET_ROLE, role=name, allowed=sorted(scopes))
+    await emit(ctx, ROLE_CHANGED, name, Named(name=name))
+    await changed(ctx, "roles", ctx.account)
+
+
+def _facts(id: str, email: str, facts: Row) -> UserFacts:
+    return UserFacts(id=id, email=email, active=facts["active"], roles=list(facts["roles"]))
+
+
+async def create_user(ctx: Ctx, *, email: str, password_hash: str | None, facts: dict[str, Any]) -> str:
+    """Add a person. `facts` are USER_FIELDS. Their id."""
+    id, now = ctx.new_id(), ctx.now()
+    await ctx.db.run(
+        ADD_USER,
+        **facts,
+        id=id,
+        account_id=ctx.account,
+        email=email,
+        email_key=email.casefold(),
+        password_hash=password_hash,
+        created_at=now,
+        updated_at=now,
+    )
+    await emit(ctx, USER_CREATED, id, _facts(id, email, facts))
+    return id
+
+
+async def change_user(ctx: Ctx, *, user: str, email: str, facts: dict[str, Any]) -> None:
+    """Change a person's facts and roles; a person who is no longer active is refused at the next request."""
+    given = {f"new_{field}": facts[field] for field in USER_FIELDS}
+    await change(ctx, SET_USER, user=user, at=ctx.now(), **given)
+    await emit(ctx, USER_CHANGED, user, _facts(user, email, facts))
+    await changed(ctx, "person", user)
+
+
+async def set_password(ctx: Ctx, *, user: Row, password_hash: str) -> None:
+    await change(ctx, SET_PASSWORD, user=user["id"], hashed=password_hash, at=ctx.now())
+    await emit(ctx, USER_CHANGED, user["id"], _facts(user["id"], user["email"], user))
+
+
+async def set_membership(ctx: Ctx, *, user: str, ring_groups: list[str]) -> None:
+    """The ring groups that a person belongs to, and no others."""
+    await change(ctx, LEAVE_GROUPS, user=user)
+    for name in ring_groups:
+        await ctx.db.run(JOIN_GROUP, account_id=ctx.account, ring_group=name, user_id=user)
+
+
+async def set_ring_group(ctx: Ctx, *, name: str, short_abandoned_threshold: int, wait_time_threshold: int) -> None:
+    """Make or change a ring group; thresholds in seconds."""
+    await change(ctx, SET_RING_GROUP, group=name, short=short_abandoned_threshold, wait=wait_time_threshold)
+    await emit(ctx, RING_GROUP_CHANGED, name, Named(name=name))
+
+
+async def set_number(ctx: Ctx, *, number: str, label: str) -> None:
+    await change(ctx, SET_NUMBER, phone=number, new_label=label)
+    await emit(ctx, NUMBER_CHANGED, number, NumberFacts(number=number, label=label))
+
+
+FLOOR = Api(
+    name="floor",
+    title="The floor",
+    about="The people, ring groups and numbers of a contact centre.",
+    operations=(),
+    events=(
+        ACCOUNT_CREATED,
+        ACCOUNT_CHANGED,
+        ROLE_CHANGED,
+        USER_CREATED,
+        USER_CHANGED,
+        RING_GROUP_CHANGED,
+        NUMBER_CHANGED,
+    ),
+)

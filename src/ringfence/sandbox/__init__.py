@@ -1,0 +1,1 @@
+"""Whole contact centres out of a file, and the demo among them."""

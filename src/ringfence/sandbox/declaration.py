@@ -1,0 +1,182 @@
+"""The format of `centre.toml`: what a contact centre consists of, read strictly and checked all at once."""
+
+import tomllib
+from collections.abc import Iterable
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo, available_timezones
+
+import msgspec
+
+from ringfence.kernel.problems import Fault
+from ringfence.oauth.clients import GRANT_TYPES, check_redirect_uri
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Slug = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$")]
+Mail = Annotated[str, msgspec.Meta(pattern=r"^[^@\s]{1,64}@[^@\s]{1,189}$", max_length=254)]
+Number = Annotated[str, msgspec.Meta(pattern=r"^\+[1-9][0-9]{6,14}$")]
+Seconds = Annotated[int, msgspec.Meta(ge=0, le=86400)]
+
+
+class Declared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the file; a key that it does not have is an error."""
+
+
+class RoleDeclared(Declared):
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=63)]
+    scopes: list[str]  # `*` alone stands for all of the server's
+
+
+class UserDeclared(Declared):
+    email: Mail
+    name: Name
+    active: bool = True
+    gender: Annotated[str, msgspec.Meta(max_length=20)] | None = None
+    extension: Annotated[int, msgspec.Meta(ge=0, le=999_999)] | None = None
+    external_phone_number: Number | None = None
+    roles: list[str] = []
+    ring_groups: list[str] = []
+    password: Annotated[str, msgspec.Meta(min_length=8, max_length=1024)] | None = None
+    password_env: str | None = None
+
+
+class RingGroupDeclared(Declared):
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+    short_abandoned_threshold: Seconds = 10
+    wait_time_threshold: Seconds = 20
+
+
+class NumberDeclared(Declared):
+    number: Number
+    label: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
+class ClientDeclared(Declared):
+    name: Name
+    kind: str = "confidential"
+    grant_types: list[str] = msgspec.field(default_factory=lambda: ["client_credentials"])
+    redirect_uris: list[str] = []
+    scopes: list[str] = []  # `*` alone stands for all of the server's
+    secret_env: str | None = None
+    id_token_alg: str = "ES256"
+
+
+class ContactDeclared(Declared):
+    name: Name
+    company: Annotated[str, msgspec.Meta(max_length=255)] = ""
+    email: Mail | None = None
+    phone: Number | None = None
+    tags: list[str] = []
+
+
+class AccountDeclared(Declared):
+    name: Slug
+    company_name: Name
+    email: Mail
+    timezone: str = "UTC"
+    roles: list[RoleDeclared] = []
+    users: list[UserDeclared] = []
+    ring_groups: list[RingGroupDeclared] = []
+    numbers: list[NumberDeclared] = []
+    clients: list[ClientDeclared] = []
+    contacts: list[ContactDeclared] = []
+
+
+class CentreDeclared(Declared):
+    accounts: list[AccountDeclared]
+
+
+class BadDeclaration(Exception):
+    """What is wrong with a file, each with the path of the key at fault."""
+
+    def __init__(self, complaints: list[str]) -> None:
+        super().__init__("\n".join(complaints))
+        self.complaints = complaints
+
+
+def read(text: str, scopes: Iterable[str]) -> CentreDeclared:
+    """A declaration out of TOML, or BadDeclaration with all that is wrong with it."""
+    try:
+        document = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as why:
+        raise BadDeclaration([f"This is not TOML: {why}"]) from why
+    try:
+        centre = msgspec.convert(document, CentreDeclared)
+    except (msgspec.ValidationError, RecursionError) as why:
+        told, _, path = str(why).partition(" - at `$.")
+        raise BadDeclaration([f"{path.rstrip('`')}: {told}" if path else told]) from why
+    known = sorted(scopes)
+    if complaints := [*_complaints(centre, set(known)), *_nul(document, "")]:
+        raise BadDeclaration(complaints)
+    return centre
+
+
+def expanded(scopes: list[str], known: Iterable[str]) -> list[str]:
+    """The scopes that a list stands for."""
+    return sorted(known) if scopes == ["*"] else sorted(set(scopes))
+
+
+def _nul(value: Any, path: str) -> list[str]:
+    if isinstance(value, str):
+        return [f"{path}: holds a NUL character"] if "\0" in value else []
+    if isinstance(value, dict):
+        return [c for name, inner in value.items() for c in _nul(inner, f"{path}.{name}".lstrip("."))]
+    if isinstance(value, list):
+        return [c for index, inner in enumerate(value) for c in _nul(inner, f"{path}[{index}]")]
+    return []
+
+
+def _twice(values: Iterable[str], path: str) -> list[str]:
+    seen: set[str] = set()
+    found = []
+    for value in values:
+        if value in seen:
+            found.append(f"{path}: {value} is declared twice")
+        seen.add(value)
+    return found
+
+
+def _complaints(centre: CentreDeclared, scopes: set[str]) -> list[str]:
+    found = _twice((a.name for a in centre.accounts), "accounts")
+    for index, account in enumerate(centre.accounts):
+        found += _account(account, f"accounts[{index}]", scopes)
+    return found
+
+
+def _account(account: AccountDeclared, at: str, scopes: set[str]) -> list[str]:
+    found = []
+    if account.timezone not in available_timezones() or not ZoneInfo(account.timezone):
+        found.append(f"{at}.timezone: {account.timezone!r} is not a time zone (such as Europe/Lisbon)")
+    found += _twice((r.name for r in account.roles), f"{at}.roles")
+    found += _twice((u.email.casefold() for u in account.users), f"{at}.users")
+    found += _twice((g.name for g in account.ring_groups), f"{at}.ring_groups")
+    found += _twice((n.number for n in account.numbers), f"{at}.numbers")
+    found += _twice((c.name for c in account.clients), f"{at}.clients")
+    roles, groups = {r.name for r in account.roles}, {g.name for g in account.ring_groups}
+    for index, role in enumerate(account.roles):
+        found += _strange(role.scopes, scopes, f"{at}.roles[{index}].scopes", "a scope of this server")
+    for index, user in enumerate(account.users):
+        found += _strange(user.roles, roles, f"{at}.users[{index}].roles", "a role of the account")
+        found += _strange(user.ring_groups, groups, f"{at}.users[{index}].ring_groups", "a ring group of the account")
+        if user.password and user.password_env:
+            found.append(f"{at}.users[{index}]: give password or password_env, not both")
+    for index, client in enumerate(account.clients):
+        where = f"{at}.clients[{index}]"
+        found += _strange(client.scopes, scopes, f"{where}.scopes", "a scope of this server")
+        found += _strange(client.grant_types, set(GRANT_TYPES), f"{where}.grant_types", "a grant type")
+        if client.kind not in ("confidential", "public"):
+            found.append(f"{where}.kind: must be confidential or public")
+        for uri in client.redirect_uris:
+            try:
+                check_redirect_uri(uri)
+            except (Fault, ValueError) as why:
+                found.append(f"{where}.redirect_uris: {why}")
+    for index, contact in enumerate(account.contacts):
+        if contact.email is None and contact.phone is None:
+            found.append(f"{at}.contacts[{index}]: give an email or a phone, by which it is found again")
+    return found
+
+
+def _strange(given: list[str], known: set[str], path: str, what: str) -> list[str]:
+    if given == ["*"] and path.endswith("scopes"):
+        return []
+    return [f"{path}: {value!r} is not {what}" for value in given if value not in known]
