@@ -26,7 +26,7 @@ class Routes:
 
     def add(self, method: str, path: str, endpoint: Any) -> None:
         node = self._root
-        for part in path.strip("/").split("/"):
+        for part in path.strip("/").split("/") if path != "/" else []:
             if part.startswith("{"):
                 name = part.strip("{}")
                 node.member = node.member or Node()
