@@ -64,7 +64,7 @@ def first_token(port: int, said: dict[str, Any]) -> tuple[str, str]:
         b"grant_type=client_credentials",
         {"authorization": f"Basic {basic}", "content-type": FORM},
     )
-    with urllib.request.urlopen(request) as answer:
+    with urllib.request.urlopen(request) as answer:  # noqa: S310 - our own server
         return basic, json.loads(answer.read())["access_token"]
 
 
@@ -73,12 +73,13 @@ async def measure(seconds: float, rounds: int, database: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         ready, plain_port, port = Path(folder) / "ready.json", free_port("127.0.0.1"), free_port("127.0.0.1")
         url = database or f"sqlite:///{folder}/bench.db"
-        with running("benchmarks.baseline", str(plain_port)) as plain, running(
-            "benchmarks.house", str(port), url, str(ready)
-        ) as house:
+        with (
+            running("benchmarks.baseline", str(plain_port)) as plain,
+            running("benchmarks.house", str(port), url, str(ready)) as house,
+        ):
             wait_for(plain_port)
             wait_for(port)
-            while not ready.exists():
+            while not ready.exists():  # noqa: ASYNC110 - another process writes it
                 await asyncio.sleep(0.05)
             await asyncio.sleep(1)
             memory = resident(house.pid)
@@ -106,7 +107,12 @@ async def measure(seconds: float, rounds: int, database: str) -> dict[str, Any]:
                     for target, process in ((plain_port, plain), (port, house)):
                         pair.append(
                             await load(
-                                target, process.pid, lambda r=request: r, callers=callers, seconds=seconds, status=status
+                                target,
+                                process.pid,
+                                lambda r=request: r,
+                                callers=callers,
+                                seconds=seconds,
+                                status=status,
                             )
                         )
                     found[name].append((pair[0], pair[1]))
@@ -116,7 +122,16 @@ async def measure(seconds: float, rounds: int, database: str) -> dict[str, Any]:
 
 def show(found: dict[str, Any], console: Console) -> None:
     table = Table(title="requests/s, median of the rounds; CPU in µs of server time per request")
-    for column in ("operation", "baseline/s", "ringfence/s", "ratio", "baseline CPU", "ringfence CPU", "median ms", "p99 ms"):
+    for column in (
+        "operation",
+        "baseline/s",
+        "ringfence/s",
+        "ratio",
+        "baseline CPU",
+        "ringfence CPU",
+        "median ms",
+        "p99 ms",
+    ):
         table.add_column(column, justify="left" if column == "operation" else "right")
     for name, pairs in found["loads"].items():
         plain = [p for p, _ in pairs]
@@ -137,7 +152,9 @@ def show(found: dict[str, Any], console: Console) -> None:
     pairs = found["loads"]["token"]
     beyond = median(o.cpu - p.cpu for p, o in pairs) - signature * 1e6
     console.print(f"fence, token known: {fence * 1e6:.2f} µs")
-    console.print(f"ES256 signature: {signature * 1e6:.0f} µs; token issuance beyond signature and HTTP: {beyond:.0f} µs")
+    console.print(
+        f"ES256 signature: {signature * 1e6:.0f} µs; token issuance beyond signature and HTTP: {beyond:.0f} µs"
+    )
     console.print(f"memory, idle after start: {found['memory']:.0f} MB; after the load: {found['after']:.0f} MB")
 
 

@@ -37,6 +37,7 @@ def fence_seconds() -> float:
 
     def admit() -> None:
         found = bearer(header.decode("latin-1"))
-        assert found is not None and gate.recall(operation, found) is not None
+        assert found is not None
+        assert gate.recall(operation, found) is not None
 
     return min(repeat(admit, number=CALLS, repeat=5)) / CALLS

@@ -150,10 +150,9 @@ class Centre:
         wanted: dict[str, Any] = {"grant_types": ["client_credentials"], "redirect_uris": []}
         async with self.house.db.writing() as tx:
             ctx = self.house.ctx(tx, id, "test")
-            made = await clients.create(
+            return await clients.create(
                 ctx, name=name or self.world.new_id(32), scopes=list(scopes), **(wanted | facts)
             )
-        return made
 
     def http(self, **headers: str) -> httpx.AsyncClient:
         return httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url=BASE, headers=headers)
@@ -202,5 +201,3 @@ async def opened(database: str, world: FrozenWorld) -> AsyncIterator[OpenHouse]:
 @pytest.fixture
 async def centre(opened: OpenHouse) -> Centre:
     return await opened()
-
-

@@ -7,8 +7,8 @@ from typing import Any, get_origin, get_type_hints
 
 import msgspec
 import pytest
-from conftest import Centre
-from jsonschema import Draft202012Validator
+from tests.conftest import Centre
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from openapi_spec_validator import validate
 
 from ringfence.apis.all import APIS
@@ -84,7 +84,8 @@ async def test_every_other_scope_together_does_not_open_it(centre: Centre, op: O
     assert answer.status_code == 403
     assert f'error="insufficient_scope", scope="{fence(op).name}"' in answer.headers["www-authenticate"]
     body = answer.json()
-    assert body["code"] == "insufficient_scope" and fence(op).name in body["description"]
+    assert body["code"] == "insufficient_scope"
+    assert fence(op).name in body["description"]
 
 
 @pytest.mark.parametrize("op", MEMBERS, ids=operation_name)
@@ -110,7 +111,8 @@ async def test_lists_hold_nothing_of_another_account(centre: Centre, op: Operati
     rival = await centre.client(fence(op).name, account="rival")
     async with centre.http(Authorization=f"Bearer {await centre.token(rival)}") as http:
         listing = (await http.get(op.path)).json()
-    assert account and listing["total"] == 0
+    assert account
+    assert listing["total"] == 0
 
 
 @pytest.mark.parametrize("op", BODIES, ids=operation_name)

@@ -28,7 +28,7 @@ async def _apply(context: typer.Context, file: Path, yes: bool, dry_run: bool, s
     from ringfence.sandbox import centre, declaration
 
     try:
-        text = file.read_text("utf-8")
+        text = file.read_text("utf-8")  # noqa: ASYNC240 - nothing else runs yet
     except (OSError, UnicodeDecodeError) as why:
         raise Stop(f"{file} cannot be read: {why}") from why
     async with opened(desk(context)) as house:

@@ -116,11 +116,11 @@ def wait(
     timeout: Annotated[float, typer.Option(help="Seconds to wait at most.")] = 600,
 ) -> None:
     """Wait until pending scopes are effective. Exit code 1 when they are cancelled or time is up."""
-    effective = run(_wait(context, client, scope, timeout))
+    effective = run(_wait(context, client, scope, patience=timeout))
     typer.echo(f"effective: {', '.join(effective)}" if effective else "nothing is pending")
 
 
-async def _wait(context: typer.Context, client: str, scope: str | None, timeout: float) -> list[str]:
+async def _wait(context: typer.Context, client: str, scope: str | None, *, patience: float) -> list[str]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -159,6 +159,6 @@ async def _wait(context: typer.Context, client: str, scope: str | None, timeout:
                     raise Stop(f"{', '.join(gone)} was cancelled.")
                 if all(held[name][0] == "effective" for name in waiting):
                     return waiting
-                if now - started > timeout:
-                    raise Stop(f"{', '.join(waiting)} is still pending after {timeout:g} s.")
+                if now - started > patience:
+                    raise Stop(f"{', '.join(waiting)} is still pending after {patience:g} s.")
                 await asyncio.sleep(min(1.0, max(0.05, until - now)))

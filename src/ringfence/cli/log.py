@@ -36,7 +36,8 @@ def tail(
     async def work() -> None:
         async with opened(desk(context)) as house:
             account = chosen_account(house, desk(context))
-            place, kept, first = 0, [], True
+            place, first = 0, True
+            kept: list[dict[str, Any]] = []
             while True:
                 await outbox.stamp(house.db)
                 async with house.db.reading() as tx:

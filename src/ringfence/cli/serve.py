@@ -86,7 +86,7 @@ def _greet(base: str, credentials: dict[str, Any], demo: bool) -> None:
         one = next((c for c in credentials["clients"] if c["name"] == "read-only"), credentials["clients"][0])
         token = (
             f"TOKEN=$(curl -s -u {one['client_id']}:{one['client_secret']} "
-            f"-d grant_type=client_credentials {base}/oauth/token | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')"
+            f'-d grant_type=client_credentials {base}/oauth/token | sed \'s/.*"access_token":"\\([^"]*\\)".*/\\1/\')'
         )
         lines += [
             "",

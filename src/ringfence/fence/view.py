@@ -66,9 +66,7 @@ REVOKED_ONE = Statement(select(revocations).where(revocations.c.mark == bindpara
 REVOKE = Statement(
     upsert(revocations)
     .values(mark=bindparam("mark"), until=bindparam("until", type_=Moment))
-    .on_conflict_do_update(
-        index_elements=[revocations.c.mark], set_={"until": bindparam("until2", type_=Moment)}
-    ),
+    .on_conflict_do_update(index_elements=[revocations.c.mark], set_={"until": bindparam("until2", type_=Moment)}),
     everywhere=True,
 )
 WATCH = Statement(

@@ -3,6 +3,7 @@
 from typing import Any
 
 from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from ringfence.fence.view import changed
 from ringfence.kernel.catalog import Api, EventType
@@ -11,7 +12,6 @@ from ringfence.kernel.shapes import Shape
 from ringfence.store.columns import Json, Moment
 from ringfence.store.outbox import emit
 from ringfence.store.query import ACCOUNT, Row, Statement, adding, change, mine
-from ringfence.store.statement import upsert
 from ringfence.store.tables.identity import accounts, numbers, ring_group_users, ring_groups, roles, users
 
 

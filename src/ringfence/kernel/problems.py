@@ -65,12 +65,18 @@ METHOD_NOT_ALLOWED = Problem("method_not_allowed", 405, "This path does not take
 NOT_ACCEPTABLE = Problem("not_acceptable", 406, "This operation answers application/json or application/hal+json.")
 CONFLICT = Problem("conflict", 409, "The request collides with the present state of the resource.")
 BUSY_KEY = Problem("idempotency_key_in_use", 409, "A request with this Idempotency-Key is still being answered.")
-STALE = Problem("precondition_failed", 412, "The resource has changed since the version named in If-Match; read it again.")
+STALE = Problem(
+    "precondition_failed", 412, "The resource has changed since the version named in If-Match; read it again."
+)
 TOO_LARGE = Problem("body_too_large", 413, "The body is larger than this server takes.")
-UNSUPPORTED_MEDIA = Problem("unsupported_media_type", 415, "Send the body in the content type that the operation takes.")
+UNSUPPORTED_MEDIA = Problem(
+    "unsupported_media_type", 415, "Send the body in the content type that the operation takes."
+)
 REUSED_KEY = Problem("idempotency_key_reused", 422, "This Idempotency-Key was already used with another request.")
 PRECONDITION_REQUIRED = Problem("precondition_required", 428, "Send If-Match with the ETag of the version you read.")
 TOO_MANY = Problem("rate_limited", 429, "Too many requests; wait for the seconds in Retry-After.")
 HEADERS_TOO_LARGE = Problem("headers_too_large", 431, "The request's headers are larger than this server takes.")
-UNEXPECTED = Problem("unexpected", 500, "Something broke on our side; quote the platform-tid header when you report it.")
+UNEXPECTED = Problem(
+    "unexpected", 500, "Something broke on our side; quote the platform-tid header when you report it."
+)
 UNAVAILABLE = Problem("temporarily_unavailable", 503, "The server cannot answer safely just now; try again shortly.")

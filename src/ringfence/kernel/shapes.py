@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Generic, TypeVar, dataclass_transform
+from typing import Annotated, Any, ClassVar, Generic, TypeVar, cast, dataclass_transform
 
 import msgspec
 
@@ -15,7 +15,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     `example` is shown in the documentation and sent by the tests.
     """
 
-    links: ClassVar[Mapping[str, str]] = {}
+    links: ClassVar[Mapping[str, str | dict[str, str]]] = {}
     example: ClassVar[Mapping[str, Any] | None] = None
 
 
@@ -46,7 +46,9 @@ class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
     def map(self, into: Callable[[T], U]) -> "Page[U]":
         """The same page with each item shown as another."""
-        return msgspec.structs.replace(self, items=[into(item) for item in self.items])  # type: ignore[return-value]
+        items: Any = [into(item) for item in self.items]
+        found: Any = msgspec.structs.replace(self, items=items)
+        return cast("Page[U]", found)
 
 
 @dataclass(frozen=True, slots=True)

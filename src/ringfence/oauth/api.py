@@ -2,7 +2,6 @@
 
 from typing import Any, ClassVar
 
-
 from ringfence.fence.house import House
 from ringfence.kernel.catalog import PUBLIC, Api, Errors, Operation, Scope
 from ringfence.kernel.ctx import Ctx
@@ -51,8 +50,6 @@ class Me(Shape):
         "name": "Ana Sol",
         "email": "ana@example.com",
     }
-
-
 
 
 async def get_me(ctx: Ctx) -> Me:

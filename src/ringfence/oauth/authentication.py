@@ -1,4 +1,4 @@
-"""Who a client is: Basic, form post, private_key_jwt, or nothing for a public client (RFC 6749 section 2.3, RFC 7523)."""
+"""Who a client is: Basic, form post, private_key_jwt, or a name alone for a public one (RFC 6749 2.3, RFC 7523)."""
 
 from base64 import b64decode
 from binascii import Error as BadBase64
@@ -37,8 +37,10 @@ BURN = adding(assertions, everywhere=True)
 
 def members(asked: Asked, *, query: tuple[str, ...] = ()) -> dict[str, str]:
     """The form's members, each given once; those in `query` may come in the URL when there is no form."""
-    if asked.sent and not asked.form and not asked.headers.get("content-type", "").lower().startswith(
-        "application/x-www-form-urlencoded"
+    if (
+        asked.sent
+        and not asked.form
+        and not asked.headers.get("content-type", "").lower().startswith("application/x-www-form-urlencoded")
     ):
         raise Fault(INVALID_REQUEST, "Send the parameters as application/x-www-form-urlencoded.")
     if leaked := [name for name in SECRET_MEMBERS if name in asked.query]:

@@ -227,8 +227,7 @@ def consent_sheet(
     target = urlsplit(wanted.redirect_uri)
     origin = f"{target.scheme}://{target.netloc}" if target.netloc else f"{target.scheme}:"
     policy = (
-        "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'; "
-        f"form-action 'self' {origin}"
+        f"default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self' {origin}"
     )
     values = {
         "client": wanted.client.name,

@@ -2,11 +2,11 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from joserfc.errors import JoseError
-from joserfc.jwk import JWKRegistry
+from joserfc.jwk import ECKey, JWKRegistry, RSAKey
 from sqlalchemy import bindparam, update
 
 from ringfence.fence import grants
@@ -137,7 +137,7 @@ async def create(
     scopes: list[str],
     reason: str = "made with the client",
     secret: str | None = None,
-    id_token_alg: str = "ES256",
+    id_token_alg: str = "ES256",  # noqa: S107 - an algorithm
     jwks_uri: str | None = None,
 ) -> NewClient:
     """Make a client. Its first scopes are effective at once: nobody holds its secret yet, so nothing is widened."""
@@ -231,7 +231,7 @@ async def make_key(ctx: Ctx, *, client: str, alg: str = "ES256") -> NewKey:
     row = await get(ctx, client)
     key, kid = generate(alg), ctx.new_key()
     await _add_key(ctx, row, dict(key.as_dict(private=False)) | {"kid": kid, "alg": alg, "use": "sig"})
-    return NewKey(kid, alg, key.as_pem(private=True).decode())
+    return NewKey(kid, alg, cast(ECKey | RSAKey, key).as_pem(private=True).decode())
 
 
 async def register_key(ctx: Ctx, *, client: str, jwk: dict[str, Any]) -> str:

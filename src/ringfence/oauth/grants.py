@@ -165,9 +165,7 @@ async def authorization_code(ctx: Ctx, client: ClientView, form: dict[str, str])
         more["id_token"] = await tokens.id_token(
             house, client, user=row["user_id"], auth_time=row["auth_time"], nonce=row["nonce"], sid=row["sid"]
         )
-    issued = await tokens.issue(
-        house, client, scopes, user=row["user_id"], sid=row["sid"], grant=row["grant_id"]
-    )
+    issued = await tokens.issue(house, client, scopes, user=row["user_id"], sid=row["sid"], grant=row["grant_id"])
     return _answer(issued, **more)
 
 
@@ -244,9 +242,7 @@ async def refresh_token(ctx: Ctx, client: ClientView, form: dict[str, str]) -> P
     scopes = _still(house, client, person, _narrowed(house, client, whole, form.get("scope")))
     await ctx.db.run(REPLACE, token=row["hash"], now=now)
     new = await _new_refresh(ctx, row, row["grant_id"], generation=row["generation"] + 1)
-    issued = await tokens.issue(
-        house, client, scopes, user=row["user_id"], sid=row["sid"], grant=row["grant_id"]
-    )
+    issued = await tokens.issue(house, client, scopes, user=row["user_id"], sid=row["sid"], grant=row["grant_id"])
     return _answer(issued, refresh_token=new, sid=row["sid"])
 
 
@@ -270,9 +266,7 @@ async def revoke_grant(ctx: Ctx, row: Row, reason: str, told: str) -> Fault:
     ctx.account = row["account_id"]
     await ctx.db.run(DROP_GRANT, grant=row["grant_id"])
     await revoke(ctx, f"grant:{row['grant_id']}", until)
-    facts = GrantFacts(
-        client_id=row["client_id"], user_id=row["user_id"], grant_id=row["grant_id"], reason=reason
-    )
+    facts = GrantFacts(client_id=row["client_id"], user_id=row["user_id"], grant_id=row["grant_id"], reason=reason)
     await emit(ctx, GRANT_REVOKED, row["client_id"], facts)
     return Fault(INVALID_GRANT, told)
 

@@ -136,8 +136,6 @@ async def revoke_token(ctx: Ctx, asked: Asked) -> Plain:
     return Plain("", headers=NO_STORE)
 
 
-
-
 async def _revoke_access(ctx: Ctx, token: str, claims: Claims) -> None:
     left = timedelta(seconds=claims.expires - ctx.now().timestamp() + tokens.SKEW)
     if claims.opaque:

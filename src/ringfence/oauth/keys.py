@@ -125,5 +125,3 @@ async def ensure(ctx: Ctx, vault: Vault) -> None:
     have = {row["alg"] for row in await ctx.db.all(ALL) if row["retired_at"] is None}
     if missing := tuple(alg for alg in ALGORITHMS if alg not in have):
         await rotate(ctx, vault, missing)
-
-

@@ -37,7 +37,8 @@ async def open_house(settings: Settings, world: World, apis: Iterable[Api], *, p
         migrate.migrate(settings.database)
     elif (have := migrate.current(settings.database)) != migrate.head():
         raise DatabaseUnavailable(
-            f"The database is at revision {have or 'none'}, this program needs {migrate.head()}: run `ringfence migrate`."
+            f"The database is at revision {have or 'none'}, this program needs {migrate.head()}: "
+            "run `ringfence migrate`."
         )
     vault = Vault(master_key(settings.secret_key, settings.database))
     db = open_database(settings.database, connections=settings.connections)

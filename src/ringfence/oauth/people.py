@@ -54,9 +54,7 @@ FAILURES = Statement(select(login_failures).where(login_failures.c.hash == bindp
 COUNT_FAILURE = Statement(
     upsert(login_failures)
     .values(hash=bindparam("hash"), count=1, since=bindparam("now", type_=Moment))
-    .on_conflict_do_update(
-        index_elements=[login_failures.c.hash], set_={"count": login_failures.c.count + 1}
-    )
+    .on_conflict_do_update(index_elements=[login_failures.c.hash], set_={"count": login_failures.c.count + 1})
 )
 CLEAR_FAILURES = Statement(delete(login_failures).where(login_failures.c.hash == bindparam("key")))
 ADD_SESSION = adding(sessions)
@@ -243,6 +241,4 @@ async def consent(ctx: Ctx, user: str, client: str, scopes: frozenset[str]) -> N
     """Remember that a person let a client have these scopes, beside those before."""
     together: Any = sorted(scopes | await consented(ctx, user, client))
     await change(ctx, SET_CONSENT, user=user, client=client, scopes=together, scopes2=together, now=ctx.now())
-    await emit(
-        ctx, CONSENTED, user, ConsentFacts(user_id=user, client_id=client, scopes=sorted(scopes))
-    )
+    await emit(ctx, CONSENTED, user, ConsentFacts(user_id=user, client_id=client, scopes=sorted(scopes)))

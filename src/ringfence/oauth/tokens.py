@@ -28,9 +28,7 @@ LONGEST = 8192  # characters of a token that are looked at
 REGISTRY = JWSRegistry(algorithms=["ES256", "RS256"])
 
 ADD_OPAQUE = adding(opaque_tokens, everywhere=True)
-OPAQUE_BY_HASH = Statement(
-    select(opaque_tokens).where(opaque_tokens.c.hash == bindparam("hash")), everywhere=True
-)
+OPAQUE_BY_HASH = Statement(select(opaque_tokens).where(opaque_tokens.c.hash == bindparam("hash")), everywhere=True)
 SLIDE_OPAQUE = Statement(
     update(opaque_tokens)
     .where(opaque_tokens.c.hash == bindparam("token"), opaque_tokens.c.alive_until > bindparam("now", type_=Moment))

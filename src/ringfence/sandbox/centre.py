@@ -99,7 +99,12 @@ async def _plan_roles(ctx: Ctx, made: Plan, wanted: AccountDeclared) -> None:
         before = have.get(role.name)
         if before is None or before["scopes"] != scopes:
             detail = f"allows {', '.join(scopes) or 'nothing'}"
-            made.add("~" if before else "+", f"role {role.name}", detail, _later(directory.set_role, name=role.name, scopes=scopes))
+            made.add(
+                "~" if before else "+",
+                f"role {role.name}",
+                detail,
+                _later(directory.set_role, name=role.name, scopes=scopes),
+            )
 
 
 def _later(call: Callable[..., Awaitable[Any]], **facts: Any) -> Apply:
@@ -120,7 +125,9 @@ async def _plan_ring_groups(ctx: Ctx, made: Plan, wanted: AccountDeclared) -> No
         before = have.get(group.name)
         if before is None or _differences(before, facts):
             detail = _differences(before, facts) if before else ""
-            made.add("~" if before else "+", f"ring group {group.name}", detail, _later(directory.set_ring_group, **facts))
+            made.add(
+                "~" if before else "+", f"ring group {group.name}", detail, _later(directory.set_ring_group, **facts)
+            )
 
 
 async def _plan_numbers(ctx: Ctx, made: Plan, wanted: AccountDeclared) -> None:
@@ -129,7 +136,9 @@ async def _plan_numbers(ctx: Ctx, made: Plan, wanted: AccountDeclared) -> None:
         before = have.get(number.number)
         if before is None or before["label"] != number.label:
             facts = {"number": number.number, "label": number.label}
-            made.add("~" if before else "+", f"number {number.number}", number.label, _later(directory.set_number, **facts))
+            made.add(
+                "~" if before else "+", f"number {number.number}", number.label, _later(directory.set_number, **facts)
+            )
 
 
 async def _plan_users(ctx: Ctx, made: Plan, wanted: AccountDeclared, given: Given) -> None:

@@ -63,7 +63,9 @@ async def _keep_pending(ctx: Any, client: Row) -> None:
         if grants.state(held[WAITS], ctx.now()) == "pending":
             return
         await grants.remove(ctx, client=client["id"], scope=WAITS, reason="the demo shows it pending again")
-    await grants.add(ctx, client=client["id"], scopes=[WAITS], known=ctx.house.scopes, reason="the demo shows it pending")
+    await grants.add(
+        ctx, client=client["id"], scopes=[WAITS], known=ctx.house.scopes, reason="the demo shows it pending"
+    )
 
 
 async def _shown(ctx: Any, client: Row, secret: str) -> dict[str, Any]:

@@ -62,7 +62,7 @@ class Json(TypeDecorator[Any]):
         return lambda value: None if value is None else msgspec.json.decode(value)
 
 
-class among(ColumnElement[bool]):
+class among(ColumnElement[bool]):  # noqa: N801 - reads as SQL
     """`column IN values` for a bound list of any length, with one and the same SQL text."""
 
     inherit_cache = True
@@ -78,7 +78,7 @@ class among(ColumnElement[bool]):
 @compiles(among, "sqlite")
 def _among_sqlite(element: among, compiler: Any, **kw: Any) -> str:
     column, values = compiler.process(element.column, **kw), compiler.process(element.values, **kw)
-    return f"{column} IN (SELECT value FROM json_each({values}))"
+    return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608 - compiled expressions
 
 
 @compiles(among, "postgresql")

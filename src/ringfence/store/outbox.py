@@ -19,7 +19,7 @@ RELAY_LOCK = 0x52494E47  # one relay at a time on PostgreSQL
 CHUNK = 500
 
 
-class next_place(ColumnElement[int]):
+class next_place(ColumnElement[int]):  # noqa: N801 - reads as SQL
     """Where an event goes: after the last one on SQLite (one writer at a time), nowhere yet on PostgreSQL."""
 
     inherit_cache = True

@@ -40,7 +40,7 @@ async def checked_address(host: str, port: int) -> str:
     return addresses[0]
 
 
-async def fetch(url: str, *, timeout: float = 5.0) -> bytes:
+async def fetch(url: str, *, patience: float = 5.0) -> bytes:
     """GET an https URL: no redirects, at most LIMIT bytes, on a socket to the address that was checked."""
     parts = urlsplit(url)
     if parts.scheme != "https" or not parts.hostname:
@@ -50,7 +50,7 @@ async def fetch(url: str, *, timeout: float = 5.0) -> bytes:
     pinned = urlunsplit(("https", f"{literal}:{parts.port or 443}", parts.path or "/", parts.query, ""))
     try:
         async with (
-            httpx2.AsyncClient(timeout=timeout, follow_redirects=False, trust_env=False) as client,
+            httpx2.AsyncClient(timeout=patience, follow_redirects=False, trust_env=False) as client,
             client.stream(
                 "GET", pinned, headers={"Host": parts.netloc}, extensions={"sni_hostname": parts.hostname}
             ) as response,

@@ -70,7 +70,9 @@ def master_key(setting: str, database: str) -> bytes:
     except FileExistsError:
         pass
     except OSError as why:
-        raise BadSetting(f"The master key file {path} cannot be made: {why}. Set RINGFENCE_SECRET_KEY instead.") from why
+        raise BadSetting(
+            f"The master key file {path} cannot be made: {why}. Set RINGFENCE_SECRET_KEY instead."
+        ) from why
     try:
         key = bytes.fromhex(path.read_text("ascii").strip())
     except (OSError, ValueError) as why:

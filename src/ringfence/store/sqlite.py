@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 from .db import BadValue, DatabaseUnavailable, DuplicateRow
 from .statement import Prepared, Row, Statement
@@ -236,8 +236,7 @@ class Writer:
 
     def leave(self, *, keep: bool) -> asyncio.Future[None]:
         """End one writer's savepoint; the future is done when its batch is durable."""
-        assert self._durable is not None
-        durable = self._durable
+        durable = cast(asyncio.Future[None], self._durable)
         self._holder = None
         try:
             if not keep:
@@ -295,7 +294,7 @@ class Writer:
         self._pass_on()
 
     async def close(self) -> None:
-        while self._held or self._open or self._line:
+        while self._held or self._open or self._line:  # noqa: ASYNC110 - rare and short
             await asyncio.sleep(0.002)
         self._thread.shutdown()
         self.connection.close()

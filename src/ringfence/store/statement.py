@@ -4,14 +4,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Executable, Table, bindparam, insert
-from sqlalchemy.dialects.postgresql import insert as upsert  # compiles for both databases
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.sql import visitors
 
 Row = dict[str, Any]
 SQLITE = SQLiteDialect_pysqlite(paramstyle="qmark")
-POSTGRES = PGDialect_psycopg()
+POSTGRES = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 
 
 class Prepared(NamedTuple):
@@ -83,7 +82,7 @@ def _prepare(core: Any, dialect: Any) -> Prepared:
     processors = compiled._bind_processors
     names = list(compiled.positiontup if compiled.positiontup is not None else compiled.binds)
     fixed = {name: bind.value for name, bind in compiled.binds.items() if not bind.required and not bind.callable}
-    plain = {name: None for name in names} | fixed
+    plain = dict.fromkeys(names) | fixed
     required = [name for name, bind in compiled.binds.items() if bind.required]
     slots = [(index, name, processors.get(name)) for index, name in enumerate(names)]
     special = [(index, processor) for index, _, processor in slots if processor is not None]

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 import structlog
@@ -113,7 +114,7 @@ class Worker:
         try:
             if job is None:
                 raise LookupError(f"no job is called {row['name']}")
-            args = msgspec.convert(row["args"], job.args)
+            args: Any = msgspec.convert(row["args"], job.args)
             async with self.db.writing() as tx:
                 await job.run(self.ctx_for(tx, row["account_id"], f"job:{job.name}"), args)
                 if job.every:

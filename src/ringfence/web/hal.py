@@ -26,7 +26,8 @@ def render(value: Any, where: Where) -> bytes:
     if isinstance(value, Versioned):
         value = value.shape
     if isinstance(value, Wrapped):
-        return b'{"%s":%s}' % (value.member.encode(), _writer(type(value.shape))(value.shape, where.base))
+        kind: Any = type(value.shape)
+        return b'{"%s":%s}' % (value.member.encode(), _writer(kind)(value.shape, where.base))
     if isinstance(value, Shape):
         return _writer(type(value))(value, where.base)
     if isinstance(value, Page):
@@ -121,7 +122,7 @@ def _page(page: Page[Any], where: Where) -> bytes:
         links |= {"first": at(1), "last": at(last)}
     for rel, link in page.extra_links.items():
         links[rel] = {**link, "href": f"{where.base}{link['href']}"}
-    body = {name: facts[name] for name in page.members}
+    body: dict[str, Any] = {name: facts[name] for name in page.members}
     body["_embedded"] = {page.rel: [msgspec.Raw(render(item, where)) for item in page.items]}
     body["_links"] = links
     return encode(body)

@@ -34,9 +34,7 @@ KEEP = Statement(
     .where(
         answers.c.account_id == ACCOUNT, answers.c.client_id == bindparam("client_"), answers.c.key == bindparam("key_")
     )
-    .values(
-        status=bindparam("status_"), headers=bindparam("headers_", type_=Json), body=bindparam("body_")
-    )
+    .values(status=bindparam("status_"), headers=bindparam("headers_", type_=Json), body=bindparam("body_"))
 )
 
 FORGET = Statement(delete(answers).where(answers.c.created_at < bindparam("before", type_=Moment)), everywhere=True)
@@ -85,9 +83,7 @@ async def claim(ctx: Ctx, client: str, key: str, operation: str, path: str, body
 
 
 async def keep(ctx: Ctx, client: str, key: str, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
-    await ctx.db.run(
-        KEEP, account=ctx.account, client_=client, key_=key, status_=status, headers_=headers, body_=body
-    )
+    await ctx.db.run(KEEP, account=ctx.account, client_=client, key_=key, status_=status, headers_=headers, body_=body)
 
 
 class Nothing(Shape):

@@ -11,6 +11,7 @@ from ringfence.kernel.catalog import Api, Errors, Open, Operation
 from ringfence.kernel.patch import Patch
 from ringfence.kernel.problems import (
     BUSY_KEY,
+    HEADERS_TOO_LARGE,
     INSUFFICIENT_SCOPE,
     INVALID,
     INVALID_TOKEN,
@@ -22,7 +23,6 @@ from ringfence.kernel.problems import (
     TOO_MANY,
     UNAVAILABLE,
     UNSUPPORTED_MEDIA,
-    HEADERS_TOO_LARGE,
     Problem,
 )
 from ringfence.kernel.shapes import Page, Shape, Versioned, Wrapped

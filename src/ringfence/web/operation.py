@@ -64,7 +64,8 @@ class Endpoint:
     """One operation, ready to run, and the counts of how it went."""
 
     __slots__ = (
-        "body", "counts", "forgiving", "members", "name", "operation", "query", "reads_body", "scope", "seconds", "total_seconds", "wants", "writes"
+        "body", "counts", "forgiving", "members", "name", "operation", "query", "reads_body", "scope", "seconds",
+        "total_seconds", "wants", "writes",
     )  # fmt: skip
 
     def __init__(self, operation: Operation) -> None:
@@ -99,7 +100,9 @@ class Endpoint:
         allowance = None
         who: Principal = NOBODY
         if operation.fence is not Open.PUBLIC:
-            token = bearer(authorization.decode("latin-1")) if (authorization := headers.get(b"authorization")) else None
+            token = (
+                bearer(authorization.decode("latin-1")) if (authorization := headers.get(b"authorization")) else None
+            )
             who = (app.gate.recall(operation, token) if token else None) or await app.gate.admit(operation, token)
             allowance = app.limiter.take(who.client)
             if allowance is not None and allowance.wait > 0:

@@ -1,4 +1,4 @@
-"""From what came over the wire to typed values: query, body, forms, conditional headers. All faults are 400s with fields."""
+"""From what came over the wire to typed values: query, body, forms, headers. What is wrong is named by field."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -25,7 +25,6 @@ Receive = Callable[[], Any]
 Pairs = list[tuple[str, str]]
 FIELDS = 500  # members that a query or a form may have
 FORM = "application/x-www-form-urlencoded"
-AT = re.compile(r"^(?P<why>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
 
 
 def decoded(part: str) -> str:
@@ -57,7 +56,8 @@ def pairs(raw: bytes, where: str) -> Pairs:
 
 def query_reader(kind: type[msgspec.Struct]) -> Callable[[Pairs], Any]:
     """How one operation's query becomes its typed value; unknown members are ignored."""
-    lists, scalars = set(), set()
+    lists: set[str] = set()
+    scalars: set[str] = set()
     for field in msgspec.structs.fields(kind):
         hints = [field.type, *get_args(field.type)]
         many = any(get_origin(h) in (list, tuple, frozenset) or h in (list, tuple) for h in hints)
@@ -89,10 +89,8 @@ def query_reader(kind: type[msgspec.Struct]) -> Callable[[Pairs], Any]:
 
 def misfit(why: Exception, prefix: str = "") -> Fault:
     """The library's complaint as a Fault that names the field: `$.phones[0].number` is `phones[0].number`."""
-    found = AT.match(str(why))
-    assert found is not None
-    path = (found["path"] or "").removeprefix("$").lstrip(".")
-    sentence = found["why"]
+    sentence, _, path = str(why).partition(" - at `")
+    path = path.rstrip("`").removeprefix("$").lstrip(".")
     if not path and (named := re.search(r"field `([^`]+)`", sentence)):
         path = named[1]
     name = f"{prefix}{path}" or "body"

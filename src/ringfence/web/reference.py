@@ -188,20 +188,17 @@ def pages(apis: tuple[Api, ...], version: str) -> Api:
             raise Fault(NO_SUCH_PATH)
         return Plain(path.read_text("utf-8"), media=MEDIA[path.suffix], headers=KEEP)
 
-    page = {"errors": Errors.PAGE}
     return Api(
         name="pages",
         title="Pages",
         about="The reference.",
         operations=(
             Operation("GET", "/", PUBLIC, root),
-            Operation("GET", "/docs", PUBLIC, index, **page),
-            Operation("GET", "/docs/errors", PUBLIC, errors, **page),
-            Operation("GET", "/docs/events", PUBLIC, events, **page),
-            Operation("GET", "/docs/{api}", PUBLIC, of_api, problems=(NO_SUCH_PATH,), **page),
+            Operation("GET", "/docs", PUBLIC, index, errors=Errors.PAGE),
+            Operation("GET", "/docs/errors", PUBLIC, errors, errors=Errors.PAGE),
+            Operation("GET", "/docs/events", PUBLIC, events, errors=Errors.PAGE),
+            Operation("GET", "/docs/{api}", PUBLIC, of_api, problems=(NO_SUCH_PATH,), errors=Errors.PAGE),
             Operation("GET", "/openapi.json", PUBLIC, openapi),
             Operation("GET", "/static/{name}", PUBLIC, static, problems=(NO_SUCH_PATH,)),
         ),
     )
-
-

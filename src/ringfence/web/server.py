@@ -85,7 +85,7 @@ async def serve(house: House, apis: Iterable[Api], *, host: str, port: int, read
         if serving.done():
             serving.result()
     finally:
-        server.stop()
+        server.stop()  # type: ignore[no-untyped-call]
         stop.cancel()
         with suppress(TimeoutError, asyncio.CancelledError, Exception):
             await asyncio.wait_for(asyncio.shield(serving), FAREWELL)
@@ -96,7 +96,7 @@ async def serve(house: House, apis: Iterable[Api], *, host: str, port: int, read
 
 
 async def _listening(host: str, port: int, serving: asyncio.Task[Any]) -> bool:
-    target = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    target = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - not binding, asking
     while not serving.done():
         try:
             _, writer = await asyncio.open_connection(target, port)

@@ -8,7 +8,16 @@ import msgspec
 from ringfence.kernel.catalog import Api, Operation, Scope
 from ringfence.kernel.ctx import Ctx
 from ringfence.kernel.patch import Patch
-from ringfence.kernel.problems import CONFLICT, INVALID, NOT_FOUND, PRECONDITION_REQUIRED, STALE, Fault, FieldError, wrong
+from ringfence.kernel.problems import (
+    CONFLICT,
+    INVALID,
+    NOT_FOUND,
+    PRECONDITION_REQUIRED,
+    STALE,
+    Fault,
+    FieldError,
+    wrong,
+)
 from ringfence.kernel.shapes import IfMatch, Page, PageQuery, Shape, Versioned, Wrapped
 from ringfence.store.query import Row
 
@@ -341,9 +350,7 @@ API = Api(
         ),
         Operation("GET", "/contacts/{contact_id}/integrations", READ, list_integrations, problems=(NOT_FOUND,)),
         Operation("GET", CUSTOM, READ, list_custom_fields, problems=(NOT_FOUND,)),
-        Operation(
-            "PUT", f"{CUSTOM}/{{key}}", WRITE, set_custom_field, problems=(NOT_FOUND, domain.TOO_MANY_FIELDS)
-        ),
+        Operation("PUT", f"{CUSTOM}/{{key}}", WRITE, set_custom_field, problems=(NOT_FOUND, domain.TOO_MANY_FIELDS)),
         Operation("DELETE", f"{CUSTOM}/{{key}}", WRITE, delete_custom_field, status=204, problems=(NOT_FOUND,)),
         Operation("POST", "/internal-contacts/gdpr", WRITE, erase_contacts, status=202),
     ),

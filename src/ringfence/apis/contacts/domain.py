@@ -4,15 +4,14 @@ import unicodedata
 from typing import Any
 
 from sqlalchemy import Table, bindparam, delete, update
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from ringfence.kernel.catalog import EventType
 from ringfence.kernel.ctx import Ctx
 from ringfence.kernel.problems import CONFLICT, NOT_FOUND, PRECONDITION_REQUIRED, STALE, Fault, Problem, wrong
 from ringfence.kernel.shapes import IfMatch, Shape
-from ringfence.store.columns import Json, Moment
 from ringfence.store.outbox import emit
 from ringfence.store.query import ACCOUNT, Row, Statement, adding, change, mine, one
-from ringfence.store.statement import upsert
 
 from .tables import contact_emails, contact_fields, contact_integrations, contact_phones, contact_tags, contacts
 
@@ -72,9 +71,7 @@ FINDERS: dict[str, Table] = {
 }
 ADD_FINDER = {name: adding(table) for name, table in FINDERS.items()}
 DROP_FINDER = {
-    name: Statement(
-        delete(table).where(table.c.account_id == ACCOUNT, table.c.contact_id == bindparam("contact"))
-    )
+    name: Statement(delete(table).where(table.c.account_id == ACCOUNT, table.c.contact_id == bindparam("contact")))
     for name, table in FINDERS.items()
 }
 FIELD = Statement(
@@ -87,9 +84,7 @@ FIELD_KEYS = Statement(
 )
 SET_FIELD = Statement(
     upsert(contact_fields)
-    .values(
-        account_id=ACCOUNT, contact_id=bindparam("contact"), key=bindparam("name"), value=bindparam("new_value")
-    )
+    .values(account_id=ACCOUNT, contact_id=bindparam("contact"), key=bindparam("name"), value=bindparam("new_value"))
     .on_conflict_do_update(
         index_elements=[contact_fields.c.account_id, contact_fields.c.contact_id, contact_fields.c.key],
         set_={"value": bindparam("new_value")},

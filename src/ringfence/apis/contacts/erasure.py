@@ -71,9 +71,7 @@ SCRUB = Statement(
     .values(data=bindparam("left", type_=Json))
 )
 FORGET_ANSWERS = Statement(
-    delete(idempotency).where(
-        idempotency.c.account_id == ACCOUNT, idempotency.c.operation.like("%/contacts%")
-    )
+    delete(idempotency).where(idempotency.c.account_id == ACCOUNT, idempotency.c.operation.like("%/contacts%"))
 )
 
 

@@ -94,7 +94,8 @@ async def search(
     limits = {"limit": per_page, "offset": (page - 1) * per_page}
     if used & LOOSE:  # may look at every contact of the account: not on the loop
         found = [row async for row in ctx.db.scan(rows, account=ctx.account, **given, **limits)]
-        total = [row async for row in ctx.db.scan(count, account=ctx.account, **given)][0]["total"]
+        (counted,) = [row async for row in ctx.db.scan(count, account=ctx.account, **given)]
+        total = counted["total"]
     else:
         found = await all_rows(ctx, rows, **given, **limits)
         total = (await one(ctx, count, **given))["total"]
@@ -137,5 +138,3 @@ async def fields(ctx: Ctx, contact: str, *, page: int, per_page: int, search: st
         members=("total", "count"),
         bounds=False,
     )
-
-

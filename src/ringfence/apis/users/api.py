@@ -69,9 +69,7 @@ async def list_users(ctx: Ctx, query: UserQuery) -> Page[User]:
 
     By time of creation. Inactive people are listed too, unless `active` is given.
     """
-    found = await domain.search(
-        ctx, active=query.active, email=query.email, page=query.page, per_page=query.per_page
-    )
+    found = await domain.search(ctx, active=query.active, email=query.email, page=query.page, per_page=query.per_page)
     return msgspec.structs.replace(found.map(shown), extra_links=LINKS)
 
 
