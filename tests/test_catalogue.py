@@ -7,7 +7,6 @@ from typing import Any, get_origin, get_type_hints
 
 import msgspec
 import pytest
-from tests.conftest import Centre
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from openapi_spec_validator import validate
 
@@ -16,6 +15,7 @@ from ringfence.cli.contract import promised
 from ringfence.kernel.catalog import PUBLIC, Errors, Open, Operation, Scope, operation_name
 from ringfence.kernel.patch import Patch
 from ringfence.web.openapi import contract, problems_of
+from tests.conftest import Centre
 
 FENCED = [op for api in APIS for op in api.operations if op.fence is not PUBLIC]
 SCOPES = {scope for api in APIS for scope in api.scopes}

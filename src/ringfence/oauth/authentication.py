@@ -27,7 +27,7 @@ from .remote_keys import remote_keys
 from .tokens import SKEW, issuer, unpadded
 
 JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-LONGEST_ASSERTION = 600  # seconds between now and its `exp`
+LONGEST_ASSERTION = 3600  # seconds between now and its `exp`: what common clients write; its `jti` is kept as long
 SECRET_MEMBERS = (
     "client_secret", "client_assertion", "code", "code_verifier", "refresh_token", "token", "password"
 )  # fmt: skip
