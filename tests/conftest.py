@@ -11,18 +11,20 @@ from typing import Any
 import httpx2 as httpx
 import psycopg
 import pytest
+from sqlalchemy import delete
 
 from ringfence.apis.all import APIS
 from ringfence.fence.house import House
 from ringfence.fence.view import changed
 from ringfence.kernel.settings import Settings, load
-from ringfence.kernel.world import FrozenWorld
+from ringfence.kernel.world import FrozenWorld, World
 from ringfence.oauth import clients
 from ringfence.oauth.opening import open_house
 from ringfence.store.migrate import migrate
 from ringfence.store.statement import Statement, adding
 from ringfence.store.tables import metadata
 from ringfence.store.tables.identity import accounts, roles, users
+from ringfence.store.tables.log import events
 from ringfence.store.worker import Worker
 from ringfence.web.app import App
 from ringfence.web.logs import set_up_logs
@@ -32,6 +34,7 @@ START = datetime(2026, 1, 5, 9, tzinfo=UTC)
 POSTGRES = os.environ.get("RINGFENCE_TEST_DATABASE", "")
 SECRET = "5a" * 32
 BASE = "http://ringfence.test"
+FORGET_EVENTS = Statement(delete(events), everywhere=True)
 KEPT = {"signing_keys", "platform_facts"}  # made once: an RSA key takes a while
 ADD_ACCOUNT, ADD_ROLE, ADD_USER = (adding(table, everywhere=True) for table in (accounts, roles, users))
 
@@ -67,7 +70,9 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> str:
     migrate(url)
 
     async def make_keys() -> None:
-        house = await open_house(settings_for(url), FrozenWorld(START), APIS)
+        house = await open_house(settings_for(url), World(), APIS)
+        async with house.db.writing() as tx:
+            await tx.run(FORGET_EVENTS)
         await house.db.close()
 
     asyncio.run(make_keys())

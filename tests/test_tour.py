@@ -161,7 +161,7 @@ def test_refresh_tokens_rotate_and_revocation_ends_them(server: Server, person: 
         second = web.refresh_token(endpoint, refresh_token=token["refresh_token"])
         assert second["refresh_token"] != token["refresh_token"]
         assert web.get(f"{server.base}/contacts").status_code == 200
-        web.revoke_token(f"{server.base}/oauth/revoke", token=second["refresh_token"])
+        web.revoke_token(f"{server.base}/oauth/revoke", token=second["refresh_token"])  # type: ignore[no-untyped-call]
         refused = web.get(f"{server.base}/contacts")
         assert refused.status_code == 401
         assert 'error="invalid_token"' in refused.headers["www-authenticate"]

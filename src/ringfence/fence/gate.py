@@ -136,9 +136,11 @@ class Gate:
 
     async def _authority(self, claims: Claims, now: float) -> Known:
         view = self.view
-        version = view.version
         if claims.expires <= now:
             raise Fault(INVALID_TOKEN, "The access token has expired.")
+        if claims.client not in view.clients:
+            await view.refresh()  # another process may have made it a moment ago
+        version = view.version
         if any(mark in view.revoked for mark in claims.marks):
             raise Fault(INVALID_TOKEN, "The access token has been revoked.")
         client = view.clients.get(claims.client)

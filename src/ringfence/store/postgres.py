@@ -65,8 +65,11 @@ class _Rows:
 
     async def scan(self, statement: Statement, /, **given: Any) -> AsyncIterator[Row]:
         prepared = statement.postgres
-        async with self._db.readers.connection() as connection, connection.transaction():
-            cursor = connection.cursor("scan")
+        async with (
+            self._db.readers.connection() as connection,
+            connection.transaction(),
+            connection.cursor("scan") as cursor,
+        ):
             await cursor.execute(cast(Any, prepared.sql), prepared.bind(given))
             while chunk := await cursor.fetchmany(CHUNK):
                 for row in prepared.read(chunk):
