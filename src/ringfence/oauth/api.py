@@ -144,6 +144,7 @@ async def get_resource_metadata(ctx: Ctx, asked: Asked) -> Plain:
 
 
 CLIENT_PROBLEMS = (INVALID_REQUEST, INVALID_CLIENT, SLOW_DOWN)
+PAGE_PROBLEMS = (INVALID_REQUEST, INVALID_CLIENT)
 API = Api(
     name="oauth",
     title="Authorization server",
@@ -169,15 +170,15 @@ API = Api(
             ),
         ),
         Operation(
-            "GET", "/oauth/authorize", PUBLIC, authorize, errors=Errors.PAGE, problems=(INVALID_REQUEST,), writes=True
+            "GET", "/oauth/authorize", PUBLIC, authorize, errors=Errors.PAGE, problems=PAGE_PROBLEMS, writes=True
         ),
         Operation(
-            "POST", "/oauth/authorize", PUBLIC, authorize, errors=Errors.PAGE, media=FORM, problems=(INVALID_REQUEST,)
+            "POST", "/oauth/authorize", PUBLIC, authorize, errors=Errors.PAGE, media=FORM, problems=PAGE_PROBLEMS
         ),
-        Operation("POST", "/oauth/login", PUBLIC, login, errors=Errors.PAGE, media=FORM, problems=(INVALID_REQUEST,)),
         Operation(
-            "POST", "/oauth/consent", PUBLIC, consent, errors=Errors.PAGE, media=FORM, problems=(INVALID_REQUEST,)
+            "POST", "/oauth/login", PUBLIC, login, errors=Errors.PAGE, media=FORM, problems=(*PAGE_PROBLEMS, SLOW_DOWN)
         ),
+        Operation("POST", "/oauth/consent", PUBLIC, consent, errors=Errors.PAGE, media=FORM, problems=PAGE_PROBLEMS),
         Operation(
             "POST", "/oauth/revoke", PUBLIC, revoke_token, errors=Errors.OAUTH, media=FORM, problems=CLIENT_PROBLEMS
         ),
