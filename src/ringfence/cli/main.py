@@ -57,11 +57,19 @@ def migrate(context: typer.Context) -> None:
 
 
 @app.command()
-def settings(context: typer.Context, json: AsJson = False) -> None:
+def settings(
+    context: typer.Context,
+    json: AsJson = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="The table of defaults in the README.")] = False,
+) -> None:
     """Show every setting: its variable, its value, and what it is for."""
     from dataclasses import fields
 
-    from ringfence.kernel.settings import Settings, variable
+    from ringfence.kernel.settings import Settings, as_markdown, variable
+
+    if markdown:
+        typer.echo(as_markdown())
+        return
 
     async def work() -> Any:
         return desk(context).settings()

@@ -103,3 +103,12 @@ def load(environment: Mapping[str, str] | None = None, file: Path | None = None,
         elif name in written:
             values[name] = _typed(name, each.type, written[name], f"{name} in {path}")
     return Settings(**values)
+
+
+def as_markdown() -> str:
+    """The table of settings in the README."""
+    rows = ["| Variable | Default | What it is for |", "|---|---|---|"]
+    for each in fields(Settings):
+        default = f"`{each.default}`" if each.default != "" else ""
+        rows.append(f"| `{variable(each.name)}` | {default} | {each.metadata['about']} |")
+    return "\n".join(rows)

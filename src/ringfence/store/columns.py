@@ -1,7 +1,7 @@
 """Column types and expressions that mean the same on both databases."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 from sqlalchemy import BigInteger, DateTime, Text
@@ -73,6 +73,10 @@ class among(ColumnElement[bool]):  # noqa: N801 - reads as SQL
 
     def get_children(self, **_: Any) -> Any:
         return (self.column, self.values)
+
+    def self_group(self, against: Any = None) -> Self:
+        """As it is: `IN (…) = 1`, as SQLite would be given for a truth value, keeps it from using an index."""
+        return self
 
 
 @compiles(among, "sqlite")

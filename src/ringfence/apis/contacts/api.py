@@ -1,6 +1,7 @@
 """The Contacts API as the world sees it."""
 
-from datetime import datetime
+import re
+from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
@@ -8,16 +9,7 @@ import msgspec
 from ringfence.kernel.catalog import Api, Operation, Scope
 from ringfence.kernel.ctx import Ctx
 from ringfence.kernel.patch import Patch
-from ringfence.kernel.problems import (
-    CONFLICT,
-    INVALID,
-    NOT_FOUND,
-    PRECONDITION_REQUIRED,
-    STALE,
-    Fault,
-    FieldError,
-    wrong,
-)
+from ringfence.kernel.problems import CONFLICT, NOT_FOUND, PRECONDITION_REQUIRED, STALE, wrong
 from ringfence.kernel.shapes import IfMatch, Page, PageQuery, Shape, Versioned, Wrapped
 from ringfence.store.query import Row
 
@@ -26,13 +18,17 @@ from . import domain, erasure, search
 READ = Scope("contacts:read", "See your contacts and how to reach them")
 WRITE = Scope("contacts:write", "Add, change and delete your contacts")
 
-Number = Annotated[str, msgspec.Meta(pattern=r"^\+[1-9][0-9]{6,14}$", examples=["+351210000000"])]
-Mail = Annotated[str, msgspec.Meta(pattern=r"^[^@\s]{1,64}@[^@\s]{1,189}$", max_length=254)]
+# Python's `$` also matches before a last newline; what follows it refuses that, and means nothing elsewhere
+Number = Annotated[str, msgspec.Meta(pattern=r"^\+[1-9][0-9]{6,14}$(?!\n)", examples=["+351210000000"])]
+Mail = Annotated[str, msgspec.Meta(pattern=r"^[^@\s]{1,64}@[^@\s]{1,189}$(?!\n)", max_length=254)]
+Name = Annotated[str, msgspec.Meta(pattern=r"\S", min_length=1, max_length=255)]
 Label = Annotated[str, msgspec.Meta(max_length=50)]
 Text = Annotated[str, msgspec.Meta(max_length=255)]
 LongText = Annotated[str, msgspec.Meta(max_length=2000)]
 Tag = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 FEW = msgspec.Meta(max_length=50)
+Wanted = Annotated[list[Text], msgspec.Meta(max_length=200)]
+MANY = msgspec.Meta(max_length=1000)
 CUSTOM = "/contacts/{contact_id}/custom-fields"
 
 
@@ -67,7 +63,7 @@ class Integration(Shape):
 class NewContact(Shape):
     """What a contact consists of; only the name must be given."""
 
-    name: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+    name: Name
     company: Text = ""
     title: Text = ""
     address: LongText = ""
@@ -123,14 +119,14 @@ class Contact(Shape):
 class ContactQuery(PageQuery):
     """`name` and `company` match exactly, their `.loose` variants anywhere in the text, case and accents aside."""
 
-    ids: list[str] = []
-    name: str | None = None
-    name_loose: str | None = msgspec.field(name="name.loose", default=None)
-    company: str | None = None
-    company_loose: str | None = msgspec.field(name="company.loose", default=None)
-    integration: str | None = None
-    emails: list[str] = []
-    phones: list[str] = []
+    ids: Wanted = []
+    name: Text | None = None
+    name_loose: Text | None = msgspec.field(name="name.loose", default=None)
+    company: Text | None = None
+    company_loose: Text | None = msgspec.field(name="company.loose", default=None)
+    integration: Annotated[str, msgspec.Meta(max_length=356)] | None = None
+    emails: Wanted = []
+    phones: Wanted = []
     include_deleted: bool = False
 
 
@@ -158,7 +154,7 @@ class FieldValue(Shape):
 class FieldQuery(PageQuery):
     """`search` matches anywhere in the key."""
 
-    search: str | None = None
+    search: Annotated[str, msgspec.Meta(max_length=100)] | None = None
 
 
 class Span(Shape):
@@ -169,13 +165,16 @@ class Span(Shape):
 
 
 class Erasure(Shape):
-    """Contacts that fit any of the criteria are erased; at least one criterion must be given."""
+    """Contacts that fit any of the lists are erased, of those added within `created_at` where it is given.
 
-    reason: Literal["rtbf", "account_removal"]
-    phones: Annotated[list[Number], msgspec.Meta(max_length=1000)] = []
-    emails: Annotated[list[Mail], msgspec.Meta(max_length=1000)] = []
-    ids: Annotated[list[Text], msgspec.Meta(max_length=1000)] = []
-    tags: Annotated[list[Tag], msgspec.Meta(max_length=1000)] = []
+    At least one of phones, emails, ids, tags and created_at must be given.
+    """
+
+    reason: Literal["rtbf", "account_removal"] = "rtbf"
+    phones: Annotated[list[Number], MANY] = []
+    emails: Annotated[list[Mail], MANY] = []
+    ids: Annotated[list[Text], MANY] = []
+    tags: Annotated[list[Tag], MANY] = []
     created_at: Span | None = None
     example: ClassVar = {"reason": "rtbf", "emails": ["ana@example.com"]}
 
@@ -217,15 +216,20 @@ async def list_contacts(ctx: Ctx, query: ContactQuery) -> Page[Contact]:
         per_page=query.per_page,
         include_deleted=query.include_deleted,
         ids=query.ids,
+        phones=[_plus(phone) for phone in query.phones],
+        emails=query.emails,
+        integration=query.integration,
         name=query.name,
         name_loose=query.name_loose,
         company=query.company,
         company_loose=query.company_loose,
-        integration=query.integration,
-        emails=query.emails,
-        phones=query.phones,
     )
     return found.map(shown)
+
+
+def _plus(number: str) -> str:
+    """A `+` that was not percent-encoded in the query arrives as a space."""
+    return f"+{number[1:]}" if number.startswith(" ") else number
 
 
 async def create_contact(ctx: Ctx, body: NewContact) -> Versioned[Wrapped[Contact]]:
@@ -245,17 +249,20 @@ async def change_contact(
 
     Takes a merge document (RFC 7396) or JSON Patch operations (RFC 6902).
     """
-    row = await domain.get(ctx, contact_id)
-    before = {name: row[name] for name in NewContact.__struct_fields__}
+
+    def changed(row: Row) -> Row:
+        return facts(_fitting(body.onto({name: row[name] for name in NewContact.__struct_fields__})))
+
+    return answered(await domain.revise(ctx, contact_id, changed, if_match))
+
+
+def _fitting(document: Any) -> NewContact:
     try:
-        after = msgspec.convert(body.onto(before), NewContact)
+        return msgspec.convert(document, NewContact)
     except msgspec.ValidationError as why:
-        raise Fault(INVALID, str(why), fields=(FieldError(_path(str(why)), str(why)),)) from why
-    return answered(await domain.put(ctx, row, facts(after), if_match))
-
-
-def _path(complaint: str) -> str:
-    return complaint.rpartition("`$")[2].strip("`.") or "body"
+        sentence, _, path = str(why).partition(" - at `$")
+        named = path.strip("`.") or "".join(re.findall(r"field `(\w+)`", sentence)) or "body"
+        raise wrong(named, sentence) from why
 
 
 async def delete_contact(ctx: Ctx, contact_id: str, if_match: IfMatch) -> None:
@@ -295,26 +302,32 @@ async def delete_custom_field(ctx: Ctx, contact_id: str, key: str) -> None:
 async def erase_contacts(ctx: Ctx, body: Erasure) -> None:
     """Erase what is known of people
 
-    The contacts that fit any criterion are erased shortly after, with all that the event log held of them.
+    The contacts that fit are erased shortly after, with all that the event log held of them.
     """
     if not (body.phones or body.emails or body.ids or body.tags or body.created_at):
         raise wrong("body", "name at least one of phones, emails, ids, tags, created_at")
-    start = end = None
-    if (span := body.created_at) is not None:
-        for name, moment in (("start_time", span.start_time), ("end_time", span.end_time)):
-            if moment.tzinfo is None:
-                raise wrong(f"created_at.{name}", "must say its time zone, as in 2026-01-05T09:00:00Z")
-        start, end = span.start_time, span.end_time
+    span = body.created_at
+    if span is not None and _aware(span.start_time, "start_time") >= _aware(span.end_time, "end_time"):
+        raise wrong("created_at.end_time", "must be after start_time")
     criteria = erasure.Criteria(
         reason=body.reason,
-        phones=list(body.phones),
-        emails=list(body.emails),
-        ids=list(body.ids),
-        tags=list(body.tags),
-        start=start,
-        end=end,
+        phones=body.phones,
+        emails=body.emails,
+        ids=body.ids,
+        tags=body.tags,
+        start=span.start_time if span else None,
+        end=span.end_time if span else None,
     )
     await erasure.request(ctx, criteria)
+
+
+def _aware(moment: datetime, name: str) -> datetime:
+    if moment.tzinfo is None:
+        raise wrong(f"created_at.{name}", "must say its time zone, as in 2026-01-05T09:00:00Z")
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as why:
+        raise wrong(f"created_at.{name}", "is not within the years 1 to 9999 in UTC") from why
 
 
 PATCHES = ("application/merge-patch+json", "application/json-patch+json", "application/json")
@@ -334,7 +347,7 @@ API = Api(
     ),
     jobs=(erasure.ERASE_CONTACTS,),
     operations=(
-        Operation("GET", "/contacts", READ, list_contacts, problems=(INVALID,)),
+        Operation("GET", "/contacts", READ, list_contacts),
         Operation("POST", "/contacts", WRITE, create_contact, status=201),
         Operation("GET", "/contacts/{contact_id}", READ, get_contact, problems=(NOT_FOUND,)),
         Operation(

@@ -1,6 +1,7 @@
 """What may happen to a contact: added, changed, deleted, given fields of the account's own."""
 
 import unicodedata
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Table, bindparam, delete, update
@@ -11,16 +12,18 @@ from ringfence.kernel.ctx import Ctx
 from ringfence.kernel.problems import CONFLICT, NOT_FOUND, PRECONDITION_REQUIRED, STALE, Fault, Problem, wrong
 from ringfence.kernel.shapes import IfMatch, Shape
 from ringfence.store.outbox import emit
-from ringfence.store.query import ACCOUNT, Row, Statement, adding, change, mine, one
+from ringfence.store.query import ACCOUNT, Row, Statement, adding, all_rows, change, mine, one
 
 from .tables import contact_emails, contact_fields, contact_integrations, contact_phones, contact_tags, contacts
 
+KEY = 255  # characters of a key: two of them still fit in one entry of a PostgreSQL index
 FIELDS = 200  # of its own that a contact may have
+TRIES = 2  # at a change that does not say which version it is for
 TOO_MANY_FIELDS = Problem("too_many_custom_fields", 409, f"A contact has at most {FIELDS} custom fields.")
 
 
 class ContactFacts(Shape):
-    """Who it is about; never anything of a contact that was erased."""
+    """Who it is about; only the id is left of a contact that was erased."""
 
     id: str
     name: str = ""
@@ -31,7 +34,7 @@ class ContactFacts(Shape):
 
 class FieldFacts(Shape):
     id: str
-    key: str
+    key: str = ""
 
 
 class ContactId(Shape):
@@ -44,24 +47,18 @@ CONTACT_DELETED = EventType("contact.deleted", ContactId, "A contact was deleted
 FIELD_SET = EventType("contact.field_set", FieldFacts, "A custom field of a contact was set")
 FIELD_REMOVED = EventType("contact.field_removed", FieldFacts, "A custom field of a contact was removed")
 
-BY_ID = Statement(mine(contacts).where(contacts.c.id == bindparam("contact"), contacts.c.deleted_at.is_(None)))
+THIS = (contacts.c.id == bindparam("contact"), contacts.c.deleted_at.is_(None))
+BY_ID = Statement(mine(contacts).where(*THIS))
+HOLD = Statement(mine(contacts, contacts.c.id).where(*THIS).with_for_update(read=True))
 ADD = adding(contacts)
 CHANGED = (
     "name", "name_key", "company", "company_key", "title", "address", "website", "emails", "phones", "tags",
-    "integrations", "updated_at", "deleted_at",
+    "integrations", "version", "updated_at", "deleted_at",
 )  # fmt: skip
 UPDATE = Statement(
     update(contacts)
-    .where(
-        contacts.c.account_id == ACCOUNT,
-        contacts.c.id == bindparam("contact"),
-        contacts.c.version == bindparam("read_version"),
-        contacts.c.deleted_at.is_(None),
-    )
-    .values(
-        {name: bindparam(f"new_{name}", type_=contacts.c[name].type) for name in CHANGED}
-        | {"version": contacts.c.version + 1}
-    )
+    .where(contacts.c.account_id == ACCOUNT, *THIS, contacts.c.version == bindparam("read_version"))
+    .values({name: bindparam(f"new_{name}", type_=contacts.c[name].type) for name in CHANGED})
 )
 FINDERS: dict[str, Table] = {
     "phones": contact_phones,
@@ -74,11 +71,6 @@ DROP_FINDER = {
     name: Statement(delete(table).where(table.c.account_id == ACCOUNT, table.c.contact_id == bindparam("contact")))
     for name, table in FINDERS.items()
 }
-FIELD = Statement(
-    mine(contact_fields).where(
-        contact_fields.c.contact_id == bindparam("contact"), contact_fields.c.key == bindparam("name")
-    )
-)
 FIELD_KEYS = Statement(
     mine(contact_fields, contact_fields.c.key).where(contact_fields.c.contact_id == bindparam("contact"))
 )
@@ -100,10 +92,11 @@ DROP_FIELD = Statement(
 
 
 def key(text: str) -> str:
-    """Text without case and accents."""
+    """Text without case and accents: what names are ordered and loosely searched by."""
     if text.isascii():
-        return text.lower()
-    return "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c))[:1024]
+        return text.lower()[:KEY]
+    plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return plain.casefold()[:KEY]
 
 
 def integration_key(name: str, external_id: str) -> str:
@@ -120,13 +113,14 @@ def _found_by(facts: dict[str, Any]) -> dict[str, set[str]]:
     }
 
 
-def _event(id: str, facts: dict[str, Any]) -> ContactFacts:
+def _said(row: Row) -> ContactFacts:
+    """What an event tells of a contact."""
     return ContactFacts(
-        id=id,
-        name=facts["name"],
-        company=facts["company"],
-        emails=[email["email"] for email in facts["emails"]],
-        phones=[phone["number"] for phone in facts["phones"]],
+        id=row["id"],
+        name=row["name"],
+        company=row["company"],
+        emails=[email["email"] for email in row["emails"]],
+        phones=[phone["number"] for phone in row["phones"]],
     )
 
 
@@ -144,8 +138,8 @@ async def create(ctx: Ctx, facts: dict[str, Any]) -> Row:
         "deleted_at": None,
     }
     await ctx.db.run(ADD, **row)
-    await _add_finders(ctx, row["id"], _found_by(facts))
-    await emit(ctx, CONTACT_CREATED, row["id"], _event(row["id"], facts))
+    await _add_finders(ctx, row["id"], _found_by(row))
+    await emit(ctx, CONTACT_CREATED, row["id"], _said(row))
     return row
 
 
@@ -168,41 +162,52 @@ def _check_version(ctx: Ctx, row: Row, if_match: IfMatch) -> None:
         raise Fault(STALE)
 
 
-async def _write(ctx: Ctx, row: Row, facts: dict[str, Any], if_match: IfMatch, **more: Any) -> None:
-    """Write a contact's new facts over the version that was read, or not at all."""
-    new = facts | {"name_key": key(facts["name"]), "company_key": key(facts["company"]), "updated_at": ctx.now()} | more
-    given = {f"new_{name}": new.get(name) for name in CHANGED}
-    if not await change(ctx, UPDATE, contact=row["id"], read_version=row["version"], **given):
-        raise Fault(STALE if if_match.versions is not None else CONFLICT, "Somebody else has just changed the contact.")
+async def _rewrite(ctx: Ctx, contact: str, if_match: IfMatch, new: Callable[[Row], Row]) -> tuple[Row, Row]:
+    """Write what `new` makes of a contact over the version that was read: the row before, and after.
+
+    Whoever loses a race starts again with what the winner wrote, unless If-Match named the version.
+    """
+    for _ in range(TRIES):
+        before = await get(ctx, contact)
+        _check_version(ctx, before, if_match)
+        after = before | new(before) | {"updated_at": ctx.now(), "version": before["version"] + 1}
+        given = {f"new_{name}": after[name] for name in CHANGED}
+        if await change(ctx, UPDATE, contact=contact, read_version=before["version"], **given):
+            return before, after
+        if if_match.versions:
+            raise Fault(STALE)
+    raise Fault(CONFLICT, "Others are changing this contact; try again.")
 
 
-async def put(ctx: Ctx, row: Row, facts: dict[str, Any], if_match: IfMatch) -> Row:
-    """Change a contact that was read as `row`."""
-    _check_version(ctx, row, if_match)
-    await _write(ctx, row, facts, if_match)
-    before, after = _found_by(row), _found_by(facts)
+async def revise(ctx: Ctx, contact: str, new: Callable[[Row], Row], if_match: IfMatch) -> Row:
+    """Change a contact: `new` makes its facts, all that `create` takes, of the present ones."""
+
+    def with_keys(row: Row) -> Row:
+        facts = new(row)
+        return facts | {"name_key": key(facts["name"]), "company_key": key(facts["company"])}
+
+    before, after = await _rewrite(ctx, contact, if_match, with_keys)
+    past, present = _found_by(before), _found_by(after)
     for name in FINDERS:
-        if before[name] != after[name]:
-            await change(ctx, DROP_FINDER[name], contact=row["id"])
-            await _add_finders(ctx, row["id"], {name: after[name]})
-    await emit(ctx, CONTACT_CHANGED, row["id"], _event(row["id"], facts))
-    return row | facts | {"version": row["version"] + 1, "updated_at": ctx.now()}
+        if past[name] != present[name]:
+            await change(ctx, DROP_FINDER[name], contact=contact)
+            await _add_finders(ctx, contact, {name: present[name]})
+    await emit(ctx, CONTACT_CHANGED, contact, _said(after))
+    return after
 
 
 async def remove(ctx: Ctx, contact: str, if_match: IfMatch) -> None:
     """Delete a contact: it keeps its row, with the time, for those who list with `include_deleted`."""
-    row = await get(ctx, contact)
-    _check_version(ctx, row, if_match)
-    await _write(ctx, row, row, if_match, deleted_at=ctx.now())
+    await _rewrite(ctx, contact, if_match, lambda _: {"deleted_at": ctx.now()})
     await emit(ctx, CONTACT_DELETED, contact, ContactId(id=contact))
 
 
 async def set_field(ctx: Ctx, contact: str, name: str, value: str) -> None:
     """Set a custom field of a contact. Names have 1 to 100 characters."""
-    await get(ctx, contact)
     if not 1 <= len(name) <= 100:
         raise wrong("key", "must have 1 to 100 characters")
-    known = {row["key"] for row in await ctx.db.all(FIELD_KEYS, account=ctx.account, contact=contact)}
+    await one(ctx, HOLD, contact=contact)  # until commit, or an erasure meanwhile would leave this field behind
+    known = {row["key"] for row in await all_rows(ctx, FIELD_KEYS, contact=contact)}
     if name not in known and len(known) >= FIELDS:
         raise Fault(TOO_MANY_FIELDS)
     await change(ctx, SET_FIELD, contact=contact, name=name, new_value=value)
@@ -210,7 +215,7 @@ async def set_field(ctx: Ctx, contact: str, name: str, value: str) -> None:
 
 
 async def remove_field(ctx: Ctx, contact: str, name: str) -> None:
-    await get(ctx, contact)
+    await one(ctx, HOLD, contact=contact)
     if not await change(ctx, DROP_FIELD, contact=contact, name=name):
-        raise Fault(NOT_FOUND, f"The contact has no custom field {name!r}.")
+        raise Fault(NOT_FOUND, "The contact has no such custom field.")
     await emit(ctx, FIELD_REMOVED, contact, FieldFacts(id=contact, key=name))

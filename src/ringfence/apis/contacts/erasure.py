@@ -1,10 +1,11 @@
 """Forgetting people (GDPR): what is known of them goes, in the contacts and in the log of what happened."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, Literal
 
-from sqlalchemy import Table, bindparam, delete, select, update
+import msgspec
+from sqlalchemy import bindparam, delete, union, update
 
 from ringfence.kernel.catalog import EventType, Job
 from ringfence.kernel.ctx import Ctx
@@ -15,14 +16,16 @@ from ringfence.store.query import ACCOUNT, Statement, all_rows, change, mine
 from ringfence.store.tables.log import events, idempotency
 from ringfence.store.work import enqueue
 
-from .domain import CONTACT_CHANGED, CONTACT_CREATED, DROP_FINDER
+from .domain import FINDERS
+from .search import having, read, those
 from .tables import contact_emails, contact_fields, contact_phones, contact_tags, contacts
 
 CHUNK = 200  # contacts erased in one transaction
+WAIT = timedelta(minutes=5)  # that a request may have stood in line with its Idempotency-Key already claimed
 
 
 class Criteria(Shape):
-    """Contacts that fit any of these; `start` to `end` is when they were added. `after` is where a chunk begins."""
+    """Contacts that fit any of the lists, of those added from `start` to `end`. `after` is where a chunk begins."""
 
     reason: Literal["rtbf", "account_removal"]
     phones: list[str] = []
@@ -42,95 +45,87 @@ class Erased(Shape):
 CONTACT_ERASED = EventType("contact.erased", Erased, "All that was known of a contact was erased")
 
 
-def _has(table: Table, name: str) -> Any:
-    wanted = among(table.c.value, bindparam(name, type_=Json))
-    return contacts.c.id.in_(select(table.c.contact_id).where(table.c.account_id == ACCOUNT, wanted))
-
-
-ANY_OF: dict[str, Any] = {
-    "phones": _has(contact_phones, "phones"),
-    "emails": _has(contact_emails, "emails"),
-    "tags": _has(contact_tags, "tags"),
-    "ids": among(contacts.c.id, bindparam("ids", type_=Json)),
-    "span": (contacts.c.created_at >= bindparam("start", type_=Moment))
-    & (contacts.c.created_at < bindparam("end", type_=Moment)),
+NAMED = {
+    "phones": having(contact_phones, "phones"),
+    "emails": having(contact_emails, "emails"),
+    "ids": those(among(contacts.c.id, bindparam("ids", type_=Json))),
+    "tags": having(contact_tags, "tags"),
 }
-ERASE = Statement(delete(contacts).where(contacts.c.account_id == ACCOUNT, contacts.c.id == bindparam("contact")))
-ERASE_FIELDS = Statement(
-    delete(contact_fields).where(
-        contact_fields.c.account_id == ACCOUNT, contact_fields.c.contact_id == bindparam("contact")
-    )
+GONE = bindparam("gone", type_=Json)
+ERASE = Statement(
+    delete(contacts)
+    .where(contacts.c.account_id == ACCOUNT, among(contacts.c.id, GONE))
+    .returning(contacts.c.id, contacts.c.created_at)
 )
+ERASE_BESIDE = [
+    Statement(delete(table).where(table.c.account_id == ACCOUNT, among(table.c.contact_id, GONE)))
+    for table in (*FINDERS.values(), contact_fields)
+]
 SCRUB = Statement(
     update(events)
-    .where(
-        events.c.account_id == ACCOUNT,
-        events.c.key == bindparam("contact"),
-        (events.c.type == CONTACT_CREATED.name) | (events.c.type == CONTACT_CHANGED.name),
-    )
+    .where(events.c.account_id == ACCOUNT, events.c.key == bindparam("contact"), events.c.type.startswith("contact."))
     .values(data=bindparam("left", type_=Json))
 )
-FORGET_ANSWERS = Statement(
-    delete(idempotency).where(idempotency.c.account_id == ACCOUNT, idempotency.c.operation.like("%/contacts%"))
+FORGET_ANSWER = Statement(
+    delete(idempotency).where(
+        idempotency.c.account_id == ACCOUNT,
+        idempotency.c.operation == "POST /contacts",
+        idempotency.c.created_at >= bindparam("since", type_=Moment),
+        idempotency.c.created_at <= bindparam("until", type_=Moment),
+    )
 )
 
 
 @cache
-def _matching(criteria: frozenset[str]) -> Statement:
-    either = ANY_OF[min(criteria)]
-    for name in sorted(criteria)[1:]:
-        either = either | ANY_OF[name]
-    wanted = mine(contacts, contacts.c.id).where(either, contacts.c.id > bindparam("after"))
+def _matching(named: frozenset[str], *, within: bool) -> Statement:
+    wanted = mine(contacts, contacts.c.id).where(contacts.c.id > bindparam("after"))
+    if named:
+        wanted = wanted.where(contacts.c.id.in_(union(*(NAMED[name] for name in sorted(named)))))
+    if within:
+        wanted = wanted.where(
+            contacts.c.created_at >= bindparam("start", type_=Moment),
+            contacts.c.created_at < bindparam("end", type_=Moment),
+        )
     return Statement(wanted.order_by(contacts.c.id).limit(CHUNK))
 
 
 async def request(ctx: Ctx, criteria: Criteria) -> str:
-    """Ask for the erasure of the contacts that fit; done by a job, in chunks."""
+    """Ask for the erasure of the contacts that fit; done by a job, in chunks. The job's id."""
     return await enqueue(ctx, ERASE_CONTACTS, criteria)
 
 
 async def erase(ctx: Ctx, args: Criteria) -> None:
     """Erase one chunk, and ask for the next."""
-    given: dict[str, Any] = {
+    lists: dict[str, Any] = {
         "phones": args.phones,
         "emails": [email.casefold() for email in args.emails],
         "ids": args.ids,
         "tags": args.tags,
     }
-    given = {name: values for name, values in given.items() if values}
-    used = set(given)
-    if args.start is not None and args.end is not None:
-        used.add("span")
-        given |= {"start": args.start, "end": args.end}
-    if not used:
+    named = frozenset(name for name, values in lists.items() if values)
+    within = args.start is not None and args.end is not None
+    if not named and not within:
         return
-    found = await all_rows(ctx, _matching(frozenset(used)), after=args.after, **given)
-    for row in found:
-        await _erase_one(ctx, row["id"], args.reason)
+    given = lists | {"after": args.after, "start": args.start, "end": args.end}
+    found = [row["id"] for row in await read(ctx, _matching(named, within=within), given, aside=True)]
     if found:
-        await change(ctx, FORGET_ANSWERS)
+        await _erase(ctx, found, args.reason)
     if len(found) == CHUNK:
-        await enqueue(ctx, ERASE_CONTACTS, _from(args, found[-1]["id"]))
+        await enqueue(ctx, ERASE_CONTACTS, msgspec.structs.replace(args, after=found[-1]))
 
 
-def _from(args: Criteria, after: str) -> Criteria:
-    return Criteria(
-        reason=args.reason,
-        phones=args.phones,
-        emails=args.emails,
-        ids=args.ids,
-        tags=args.tags,
-        start=args.start,
-        end=args.end,
-        after=after,
-    )
-
-
-async def _erase_one(ctx: Ctx, contact: str, reason: str) -> None:
-    for drop in (ERASE_FIELDS, *DROP_FINDER.values(), ERASE):
-        await change(ctx, drop, contact=contact)
-    await change(ctx, SCRUB, contact=contact, left={"id": contact})
-    await emit(ctx, CONTACT_ERASED, contact, Erased(id=contact, reason=reason))
+async def _erase(ctx: Ctx, found: list[str], reason: str) -> None:
+    # the contacts first: that waits for whoever is changing one, and nothing can be added to it afterwards
+    gone = await all_rows(ctx, ERASE, gone=found)
+    ids = [row["id"] for row in gone]
+    for statement in ERASE_BESIDE:
+        await change(ctx, statement, gone=ids)
+    await ctx.db.many(SCRUB, [{"account": ctx.account, "contact": id, "left": {"id": id}} for id in ids])
+    # an answer remembered for an Idempotency-Key holds the contact that it made
+    spans = [{"since": row["created_at"] - WAIT, "until": row["created_at"]} for row in gone]
+    await ctx.db.many(FORGET_ANSWER, [{"account": ctx.account, **span} for span in spans])
+    for id in ids:
+        await emit(ctx, CONTACT_ERASED, id, Erased(id=id, reason=reason))
 
 
 ERASE_CONTACTS = Job("contacts.erase", Criteria, erase)

@@ -1,7 +1,7 @@
 """The Users API as the world sees it."""
 
 from datetime import datetime
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
 
@@ -48,7 +48,7 @@ class UserQuery(PageQuery):
     """`email` is matched exactly, case aside."""
 
     active: bool | None = None
-    email: str | None = None
+    email: Annotated[str, msgspec.Meta(max_length=254)] | None = None
 
 
 def shown(row: Row) -> User:
