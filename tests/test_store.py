@@ -115,8 +115,6 @@ def test_a_statement_that_is_not_cut_to_the_account_cannot_be_made() -> None:
 
 @given(st.datetimes(timezones=st.just(EPOCH.tzinfo), min_value=EPOCH.replace(tzinfo=None, year=1990)))  # type: ignore[arg-type]
 def test_a_moment_keeps_its_microseconds(at: Any) -> None:
-    if at.year > 2250:
-        return
     moment = Moment()
     stored = moment.process_bind_param(at, SQLITE)
     assert stored == (at - EPOCH) // MICROSECOND

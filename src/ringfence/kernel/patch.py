@@ -61,7 +61,7 @@ def _apply(before: Any, steps: Sequence[dict[str, Any]]) -> Any:
             raise Fault(CONFLICT, f"The `test` of operation [{index}] did not hold.") from why
         except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as why:
             raise wrong(f"[{index}]", str(why)[:TOLD]) from why
-        except (TypeError, KeyError, ValueError, IndexError, AttributeError) as why:
+        except (TypeError, KeyError, ValueError, IndexError, AttributeError, RecursionError) as why:
             raise wrong(f"[{index}]", "cannot be applied to the document") from why
     return after
 

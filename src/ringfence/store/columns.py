@@ -36,8 +36,8 @@ class Moment(TypeDecorator[datetime]):
 
 
 def _from_microseconds(value: int) -> datetime:
-    """Exact to the microsecond until the year 2255: a float holds 53 bits."""
-    return datetime.fromtimestamp(value / 1_000_000, UTC)
+    seconds, rest = divmod(value, 1_000_000)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest)
 
 
 def _from_zone(value: datetime) -> datetime:

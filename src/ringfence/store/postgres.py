@@ -1,6 +1,7 @@
 """PostgreSQL through psycopg 3: a pool of connections, statements prepared on first use."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, cast
 
@@ -15,6 +16,21 @@ from .statement import Row, Statement
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 Pool = AsyncConnectionPool[Connection]
 CHUNK = 500
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """The driver's complaints in the words of the port."""
+    try:
+        yield
+    except psycopg.errors.UniqueViolation as why:
+        raise DuplicateRow(str(why)) from why
+    except psycopg.errors.DataError as why:
+        raise BadValue(str(why)) from why
+    except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure) as why:
+        raise TryAgain(str(why)) from why
+    except psycopg.errors.OperationalError as why:
+        raise DatabaseUnavailable("The database connection was lost.") from why
 
 
 class _Rows:
@@ -33,16 +49,8 @@ class _Rows:
     async def _execute(self, statement: Statement, given: Mapping[str, Any]) -> psycopg.AsyncCursor[tuple[Any, ...]]:
         prepared = statement.postgres
         connection = await self._connection()
-        try:
+        with _translated():
             return await connection.execute(cast(Any, prepared.sql), prepared.bind(given), prepare=True)
-        except psycopg.errors.UniqueViolation as why:
-            raise DuplicateRow(str(why)) from why
-        except psycopg.errors.DataError as why:
-            raise BadValue(str(why)) from why
-        except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure) as why:
-            raise TryAgain(str(why)) from why
-        except psycopg.errors.OperationalError as why:
-            raise DatabaseUnavailable("The database connection was lost.") from why
 
     async def all(self, statement: Statement, /, **given: Any) -> list[Row]:
         cursor = await self._execute(statement, given)
@@ -58,10 +66,8 @@ class _Rows:
     async def many(self, statement: Statement, rows: Iterable[Mapping[str, Any]], /) -> None:
         prepared = statement.postgres
         connection = await self._connection()
-        try:
+        with _translated():
             await connection.cursor().executemany(cast(Any, prepared.sql), [prepared.bind(row) for row in rows])
-        except psycopg.errors.UniqueViolation as why:
-            raise DuplicateRow(str(why)) from why
 
     async def scan(self, statement: Statement, /, **given: Any) -> AsyncIterator[Row]:
         prepared = statement.postgres
