@@ -143,11 +143,11 @@ def test_all_complaints_come_at_once() -> None:
 @given(st.text() | st.sampled_from(SMALL.splitlines()).flatmap(lambda line: st.just(SMALL.replace(line, "x = [1]"))))
 def test_no_file_breaks_the_reader(text: str) -> None:
     with suppress(BadDeclaration):
-        assert read(text, SCOPES).accounts is not None
+        read(text, SCOPES)
 
 
 async def test_the_demo_is_such_a_file_and_always_shows_a_pending_scope(centre: Centre, world: FrozenWorld) -> None:
-    assert read(FILE.read_text("utf-8"), SCOPES)
+    assert len(read(FILE.read_text("utf-8"), SCOPES).accounts) == 1
     first = await apply_demo(centre.house)
     assert [c["pending"] for c in first["clients"]] == [[], [], ["contacts:write"]]
     world.advance(500)

@@ -166,6 +166,8 @@ def bearer(header: str | None) -> str | None:
     """The token in an Authorization header: `Bearer x` in any case (RFC 6750), or an opaque token on its own."""
     if not header:
         return None
+    if header.startswith("Bearer "):  # nearly always, and to the letter
+        return header[7:].strip()
     scheme, _, rest = header.strip().partition(" ")
     if scheme.lower() == "bearer":
         return rest.strip() or ""

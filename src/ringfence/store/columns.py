@@ -13,6 +13,7 @@ from sqlalchemy.types import Boolean, TypeDecorator, TypeEngine
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+DECODE = msgspec.json.Decoder().decode
 
 
 class Moment(TypeDecorator[datetime]):
@@ -36,8 +37,7 @@ class Moment(TypeDecorator[datetime]):
 
 
 def _from_microseconds(value: int) -> datetime:
-    seconds, rest = divmod(value, 1_000_000)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest)
+    return EPOCH + timedelta(0, 0, value)
 
 
 def _from_zone(value: datetime) -> datetime:
@@ -59,7 +59,7 @@ class Json(TypeDecorator[Any]):
     def result_processor(self, dialect: Dialect, coltype: object) -> Any:
         if dialect.name != "sqlite":
             return None  # the driver has decoded it
-        return lambda value: None if value is None else msgspec.json.decode(value)
+        return DECODE  # never called with None
 
 
 class among(ColumnElement[bool]):  # noqa: N801 - reads as SQL

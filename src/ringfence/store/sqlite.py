@@ -109,8 +109,13 @@ class SqliteReading(_Rows):
         return _query(self._reader(), statement.sqlite, given)
 
     async def one(self, statement: Statement, /, **given: Any) -> Row | None:
-        found = _query(self._reader(), statement.sqlite, given)
-        return found[0] if found else None
+        connection = self._taken or self._reader()
+        prepared = statement.sqlite
+        try:
+            row = connection.execute(prepared.sql, prepared.bind(given)).fetchone()
+        except OverflowError as why:
+            raise BadValue(str(why)) from why
+        return prepared.read((row,))[0] if row is not None else None
 
     async def run(self, statement: Statement, /, **given: Any) -> int:
         raise RuntimeError("a reading transaction cannot write")

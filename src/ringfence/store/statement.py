@@ -109,20 +109,20 @@ def _prepare(core: Any, dialect: Any) -> Prepared:
                 full[name] = processor(full[name])
         return full
 
-    columns = list(core.exported_columns) if hasattr(core, "exported_columns") else []
-    keys = [c.key for c in columns]
-    readers = []
-    for c in columns:
-        reader = c.type.dialect_impl(dialect).result_processor(dialect, None)
-        if reader is not None:
-            readers.append((c.key, reader))
-
-    def read(found: Iterable[Sequence[Any]]) -> list[Row]:
-        rows = [dict(zip(keys, row)) for row in found]  # noqa: B905 - the driver gives as many as we named
-        for row in rows:
-            for key, reader in readers:
-                if (value := row[key]) is not None:
-                    row[key] = reader(value)
-        return rows
-
+    read = _reader(list(core.exported_columns) if hasattr(core, "exported_columns") else [], dialect)
     return Prepared(str(compiled), bind_tuple if dialect is SQLITE else bind_named, read)
+
+
+def _reader(columns: list[Any], dialect: Any) -> Callable[[Iterable[Sequence[Any]]], list[Row]]:
+    """Driver rows to dictionaries. Written out as one expression: this runs for every row that is ever read."""
+    members, known = [], {}
+    for index, column in enumerate(columns):
+        processor = column.type.dialect_impl(dialect).result_processor(dialect, None)
+        if processor is None:
+            members.append(f"{column.key!r}: row[{index}]")
+        else:
+            known[f"p{index}"] = processor
+            members.append(f"{column.key!r}: None if row[{index}] is None else p{index}(row[{index}])")
+    expression = f"lambda found: [{{{', '.join(members)}}} for row in found]"
+    read: Callable[[Iterable[Sequence[Any]]], list[Row]] = eval(expression, known)  # noqa: S307 - names of our own columns
+    return read

@@ -83,7 +83,7 @@ class App:
 
     def _find(self, scope: Any) -> tuple[Endpoint, dict[str, str]]:
         raw = scope.get("raw_path")
-        path = raw.split(b"?", 1)[0].decode("latin-1") if raw else scope["path"]
+        path = raw.decode("latin-1") if raw else scope["path"]
         found = self.routes.find(path)
         if found is None:
             raise Fault(NO_SUCH_PATH)
@@ -111,11 +111,9 @@ class App:
 
 async def _send(send: Any, made: Answer, tid: str, allowance: Allowance | None, headless: bool) -> None:
     body = made.body
-    headers = [
-        (b"platform-tid", tid.encode()),
-        NOSNIFF,
-        *[_bytes_of(pair) for pair in made.headers],
-    ]
+    headers = [COMMON.get(pair) or _bytes_of(pair) for pair in made.headers]
+    headers.append((b"platform-tid", tid.encode()))
+    headers.append(NOSNIFF)
     if allowance is not None:
         headers.append((b"ratelimit-limit", b"%d" % allowance.limit))
         headers.append((b"ratelimit-remaining", b"%d" % allowance.left))
@@ -133,8 +131,7 @@ async def _send(send: Any, made: Answer, tid: str, allowance: Allowance | None, 
 
 
 def _bytes_of(pair: tuple[str, str]) -> tuple[bytes, bytes]:
-    known = COMMON.get(pair)
-    return known if known is not None else (pair[0].lower().encode("latin-1"), pair[1].encode("latin-1", "replace"))
+    return pair[0].lower().encode("latin-1"), pair[1].encode("latin-1", "replace")
 
 
 async def _lifespan(receive: Any, send: Any) -> None:

@@ -1,6 +1,7 @@
 """A declared operation becomes an endpoint: everything worked out once, so that a request only runs it."""
 
 import inspect
+import re
 from collections.abc import Callable
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, get_type_hints
@@ -64,24 +65,32 @@ class Endpoint:
     """One operation, ready to run, and the counts of how it went."""
 
     __slots__ = (
-        "body", "counts", "forgiving", "members", "name", "operation", "query", "reads_body", "scope", "seconds",
-        "total_seconds", "wants", "writes",
+        "body", "counts", "forgiving", "keyed", "name", "operation", "plain", "query", "reads_body", "scope",
+        "seconds", "total_seconds", "wants", "writes",
     )  # fmt: skip
 
     def __init__(self, operation: Operation) -> None:
         hints = get_type_hints(operation.run)
         names = [name for name in inspect.signature(operation.run).parameters if name != "ctx"]
+        if (named := set(re.findall(r"{(\w+)}", operation.path))) != set(names) - {
+            "query",
+            "body",
+            "asked",
+            "if_match",
+        }:
+            raise TypeError(f"{operation_name(operation)}: the path names {sorted(named)}, the handler takes {names}")
         self.operation = operation
         self.name = operation_name(operation)
         self.scope = "" if operation.fence is Open.PUBLIC else operation.fence.name
         self.wants = frozenset(names)
-        self.members = [name for name in names if name not in ("query", "body", "asked", "if_match")]
+        self.plain = not self.wants & {"query", "body", "asked", "if_match"}
         self.query: Callable[[Pairs], Any] | None = query_reader(hints["query"]) if "query" in names else None
         self.body: Callable[[bytes, bytes | None], Any] | None = (
             body_reader(hints["body"], operation.media) if "body" in names else None
         )
         self.writes = operation.method != "GET" if operation.writes is None else operation.writes
-        self.reads_body = operation.method != "GET"
+        self.reads_body = operation.method != "GET" and not self.wants.isdisjoint(("body", "asked"))
+        self.keyed = operation.method == "POST" and operation.fence is not Open.PUBLIC
         self.forgiving = operation.errors is not Errors.ENVELOPE or operation.fence is Open.PUBLIC
         self.counts: dict[int, int] = {}
         self.seconds = [0] * 12  # answers within 1, 2, 4 … 1024 ms, and later ones
@@ -99,10 +108,8 @@ class Endpoint:
         headers = check_headers(scope["headers"], house.settings.header_limit)
         allowance = None
         who: Principal = NOBODY
-        if operation.fence is not Open.PUBLIC:
-            token = (
-                bearer(authorization.decode("latin-1")) if (authorization := headers.get(b"authorization")) else None
-            )
+        if self.scope:
+            token = bearer(found.decode("latin-1")) if (found := headers.get(b"authorization")) else None
             who = (app.gate.recall(operation, token) if token else None) or await app.gate.admit(operation, token)
             allowance = app.limiter.take(who.client)
             if allowance is not None and allowance.wait > 0:
@@ -110,13 +117,52 @@ class Endpoint:
                 raise Fault(TOO_MANY, f"This client may make {allowance.limit} requests per second.", headers=wait)
             house.usage.note(who.account, who.client, self.scope, self.name)
         media = JSON if self.forgiving else negotiated(headers.get(b"accept", b""))
-        query = pairs(scope["query_string"], "query")
-        given: dict[str, Any] = {name: members[name] for name in self.members}
+        query = pairs(raw, "query") if (raw := scope["query_string"]) else []
+        given: dict[str, Any] = members  # what the path names, the handler takes
+        body = b""
+        if not self.plain:
+            body = await self._gather(given, scope, receive, headers, query, house.settings.body_limit)
+        where = Where(house.gateway_base, scope["path"], query)
+        keyed = headers.get(b"idempotency-key") if self.keyed else None
+        for attempt in range(TRIES):
+            try:
+                async with house.db.writing() if self.writes else house.db.reading() as tx:
+                    ctx = house.request_ctx(tx, who, app.origin(scope))
+                    if keyed is not None:
+                        made = await self._once(ctx, keyed, body, given, where, media)
+                        break
+                    result = await operation.run(ctx, **given)
+                made = self._made(result, where, media, headers.get(b"if-none-match"))
+                break
+            except TryAgain:
+                if attempt == TRIES - 1:
+                    raise
+        if self.writes:
+            app.bell()
+        return made, allowance
+
+    def _made(self, result: Any, where: Where, media: str, none_match: bytes | None) -> Answer:
+        """The answer to what a handler returned; a Fault that it returned has let its transaction commit."""
+        if isinstance(result, Fault):
+            raise result
+        tags = none_match.decode("latin-1") if none_match is not None else None
+        return answer(result, self.operation.status, where, media, tags)
+
+    async def _gather(
+        self,
+        given: dict[str, Any],
+        scope: Any,
+        receive: Receive,
+        headers: dict[bytes, bytes],
+        query: Pairs,
+        limit: int,
+    ) -> bytes:
+        """What a handler takes beside members of the path. The body as it came."""
         if self.query is not None:
             given["query"] = self.query(query)
         raw = b""
-        if self.body is not None or ("asked" in self.wants and self.reads_body):
-            raw = await read_body(receive, headers.get(b"content-length"), house.settings.body_limit)
+        if self.reads_body:
+            raw = await read_body(receive, headers.get(b"content-length"), limit)
         if self.body is not None:
             given["body"] = self.body(raw, headers.get(b"content-type"))
         if "asked" in self.wants:
@@ -124,26 +170,7 @@ class Endpoint:
         if "if_match" in self.wants:
             header = headers.get(b"if-match")
             given["if_match"] = read_if_match(header.decode("latin-1") if header is not None else None)
-        where = Where(house.gateway_base, scope["path"], query)
-        keyed = headers.get(b"idempotency-key") if operation.method == "POST" and self.scope else None
-        none_match = headers.get(b"if-none-match")
-        for attempt in range(TRIES):
-            try:
-                async with house.db.writing() if self.writes else house.db.reading() as tx:
-                    ctx = house.request_ctx(tx, who, app.origin(scope))
-                    if keyed is not None:
-                        return await self._once(ctx, keyed, raw, given, where, media), allowance
-                    result = await operation.run(ctx, **given)
-                break
-            except TryAgain:
-                if attempt == TRIES - 1:
-                    raise
-        if self.writes:
-            app.bell()
-        if isinstance(result, Fault):
-            raise result
-        tags = none_match.decode("latin-1") if none_match is not None else None
-        return answer(result, operation.status, where, media, tags), allowance
+        return raw
 
     async def _once(
         self, ctx: Any, keyed: bytes, raw: bytes, given: dict[str, Any], where: Where, media: str
@@ -153,10 +180,7 @@ class Endpoint:
         before = await idempotency.claim(ctx, client, key, self.name, where.path, raw)
         if before is not None:
             return Answer(before.status, [*before.headers, ("idempotency-replayed", "true")], before.body)
-        result = await self.operation.run(ctx, **given)
-        if isinstance(result, Fault):
-            raise result
-        made = answer(result, self.operation.status, where, media, None)
+        made = self._made(await self.operation.run(ctx, **given), where, media, None)
         await idempotency.keep(ctx, client, key, made.status, list(made.headers), made.body)
         return made
 

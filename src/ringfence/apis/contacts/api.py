@@ -239,7 +239,7 @@ async def create_contact(ctx: Ctx, body: NewContact) -> Versioned[Wrapped[Contac
 
 async def get_contact(ctx: Ctx, contact_id: str) -> Versioned[Wrapped[Contact]]:
     """Get one contact"""
-    return answered(await domain.get(ctx, contact_id))
+    return answered(await domain.read(ctx, contact_id))
 
 
 async def change_contact(
