@@ -5,12 +5,13 @@ import time
 from typing import Any
 
 import pytest
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, delete, select
 
 from ringfence.fence import grants, view
 from ringfence.fence.usage import OF_CLIENT
 from ringfence.kernel.problems import Fault
 from ringfence.store.statement import Statement
+from ringfence.store.tables.identity import fence_changes
 from ringfence.store.tables.log import events
 from tests.conftest import Centre, OpenHouse
 
@@ -103,3 +104,17 @@ async def test_every_change_of_a_grant_is_an_event(centre: Centre) -> None:
         (event,) = await centre.rows(KEYED, account=client.row["account_id"], t=kind)
         assert event["actor"] == "test"
         assert event["key"] == client.row["id"]
+
+
+async def test_a_process_that_was_away_for_long_reads_everything_anew(
+    opened: OpenHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = await opened(), await opened()
+    client = await first.client("contacts:read")
+    for _ in range(3):
+        await first.client()
+    async with first.house.db.writing() as tx:
+        await tx.run(Statement(delete(fence_changes), everywhere=True))
+    await second.house.view.refresh()
+    assert second.house.view.version == first.house.view.version or await first.house.view.refresh()
+    assert second.house.view.clients[client.row["id"]].effective(first.world.time()) == {"contacts:read"}

@@ -68,5 +68,6 @@ def _hand_over(minted: list[dict[str, Any]], secrets_file: Path | None) -> None:
             json.dump(minted, out, indent=2)
         typer.echo(f"the secrets of {len(minted)} new clients are in {secrets_file}")
         return
-    rows = [(m["account"], m["name"], m["client_id"], m["client_secret"]) for m in minted]
-    table(("account", "client", "client id", "secret, not shown again"), rows)
+    typer.echo("The secrets of the new clients, not shown again:")
+    for new in minted:  # plain lines, so that they can be copied whole
+        typer.echo(f"  {new['name']}  client_id {new['client_id']}  client_secret {new['client_secret'] or '(none)'}")

@@ -45,6 +45,13 @@ CHANGES = Statement(
     select(fence_changes).where(fence_changes.c.version > bindparam("version")).order_by(fence_changes.c.version),
     everywhere=True,
 )
+KEPT_CHANGES = 10_000  # a process that missed more reads everything anew
+TRIM = Statement(
+    delete(fence_changes).where(
+        fence_changes.c.version <= select(fence_version.c.version).scalar_subquery() - KEPT_CHANGES
+    ),
+    everywhere=True,
+)
 ACCOUNTS = Statement(select(accounts.c.id, accounts.c.name), everywhere=True)
 CLIENTS = Statement(select(clients).where(clients.c.deleted_at.is_(None)), everywhere=True)
 CLIENT = Statement(
@@ -160,10 +167,13 @@ class View:
             await self._load(tx)
         else:
             changes = await tx.all(CHANGES, version=self.version)
-            for kind, ref in dict.fromkeys((c["kind"], c["ref"]) for c in changes):
-                await self._apply(tx, kind, ref)
             if changes:  # on PostgreSQL more may have become visible since the version was read
                 version = max(version, changes[-1]["version"])
+            if len(changes) < version - self.version:  # away for so long that some are no longer kept
+                await self._load(tx)
+            else:
+                for kind, ref in dict.fromkeys((c["kind"], c["ref"]) for c in changes):
+                    await self._apply(tx, kind, ref)
         self.version = version
 
     async def _load(self, tx: Transaction) -> None:
@@ -175,6 +185,8 @@ class View:
         self.clients = {row["id"]: _client(row, grants.get(row["id"], ())) for row in await tx.all(CLIENTS)}
         self.revoked = {row["mark"]: row["until"].timestamp() for row in await tx.all(REVOKED)}
         self._people.clear()
+        for call in self._on_keys:
+            call()
 
     async def _load_accounts(self, tx: Transaction) -> None:
         self.accounts = {row["id"]: row["name"] for row in await tx.all(ACCOUNTS)}

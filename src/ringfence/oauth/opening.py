@@ -52,8 +52,8 @@ async def open_house(settings: Settings, world: World, apis: Iterable[Api], *, p
         usage=Usage(db, world),
         keys=keys.KeyRing(db, vault),
         scopes={scope.name: scope for api in apis for scope in api.scopes},
-        identity_base=settings.identity_base or f"http://{settings.host}:{settings.port}",
-        gateway_base=settings.gateway_base or f"http://{settings.host}:{settings.port}",
+        identity_base=(settings.identity_base or own_address(settings)).rstrip("/"),
+        gateway_base=(settings.gateway_base or own_address(settings)).rstrip("/"),
     )
     try:
         await _check_vault(house)
@@ -66,6 +66,12 @@ async def open_house(settings: Settings, world: World, apis: Iterable[Api], *, p
         await db.close()
         raise
     return house
+
+
+def own_address(settings: Settings) -> str:
+    """Where this server is reached when nobody says otherwise."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - not binding
+    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
 
 
 async def _check_vault(house: House) -> None:

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from sqlalchemy import bindparam, delete
 
+from ringfence.fence.view import TRIM
 from ringfence.kernel.catalog import Job
 from ringfence.kernel.ctx import Ctx
 from ringfence.kernel.shapes import Shape
@@ -41,6 +42,7 @@ async def sweep(ctx: Ctx, args: Nothing) -> None:
     before = ctx.now() - KEEP
     for drop in DROPS:
         await ctx.db.run(drop, before=before)
+    await ctx.db.run(TRIM)
     ctx.house.view.forget_expired(before.timestamp())
 
 

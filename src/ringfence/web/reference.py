@@ -30,7 +30,7 @@ def kind_of(schema: Mapping[str, Any]) -> str:
     if "$ref" in schema:
         return str(schema["$ref"]).rpartition("/")[2]
     if "anyOf" in schema:
-        return " or ".join(kind_of(one) for one in schema["anyOf"])
+        return " or ".join(kind_of(one) for one in schema["anyOf"] if one.get("type") != "null")
     if "enum" in schema:
         return " or ".join(str(value) for value in schema["enum"])
     if schema.get("type") == "array":
