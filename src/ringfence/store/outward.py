@@ -5,8 +5,6 @@ import ipaddress
 import socket
 from urllib.parse import urlsplit, urlunsplit
 
-import httpx2
-
 LIMIT = 256 * 1024
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
@@ -42,6 +40,8 @@ async def checked_address(host: str, port: int) -> str:
 
 async def fetch(url: str, *, patience: float = 5.0) -> bytes:
     """GET an https URL: no redirects, at most LIMIT bytes, on a socket to the address that was checked."""
+    import httpx2  # only where it is needed: it takes a while to load
+
     parts = urlsplit(url)
     if parts.scheme != "https" or not parts.hostname:
         raise Unreachable("only https URLs are fetched")

@@ -39,9 +39,12 @@ class Worker:
 
     async def run(self) -> None:
         """Until cancelled."""
-        await self.plant()
+        planted = False
         while True:
             try:
+                if not planted:
+                    await self.plant()
+                    planted = True
                 await self.turn()
             except asyncio.CancelledError:
                 raise
