@@ -1,6 +1,8 @@
 """The README's tour, against a real process and with somebody else's OAuth client."""
 
 import re
+import signal
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -176,15 +178,26 @@ def test_who_says_no_is_sent_back_with_access_denied(server: Server, person: dic
     assert back["state"] == ["s"]
 
 
-def test_it_stops_within_five_seconds_and_finishes_what_is_in_flight(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_stops_within_five_seconds_and_finishes_what_is_in_flight(tmp_path: Path, number: int) -> None:
     with serving(tmp_path, "--demo") as server:
-        reader = server.client("read-only")
-        form = {"grant_type": "client_credentials"}
-        with httpx.Client() as http:
-            http.post(f"{server.base}/oauth/token", data=form, auth=(reader["client_id"], reader["client_secret"]))
+        full = server.client("full")
+        auth = (full["client_id"], full["client_secret"])
+        token = httpx.post(f"{server.base}/oauth/token", data={"grant_type": "client_credentials"}, auth=auth).json()
+        parts = urlsplit(server.base)
+        head = f"POST /contacts HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token['access_token']}\r\n"
+        with socket.create_connection((parts.hostname, parts.port), 5) as wire:
+            wire.sendall(f'{head}content-length: 14\r\nconnection: close\r\n\r\n{{"name":'.encode())
+            time.sleep(0.3)
             started = time.monotonic()
-            server.process.terminate()
-            assert server.process.wait(5) == 0
+            server.process.send_signal(number)
+            time.sleep(0.3)
+            wire.sendall(b'"Ana"}')
+            answer = b""
+            while part := wire.recv(65536):
+                answer += part
+        assert answer.startswith(b"HTTP/1.1 201"), answer
+        assert server.process.wait(5) == 0
         assert time.monotonic() - started < 5
         assert "Traceback" not in (tmp_path / "server.log").read_text()
 

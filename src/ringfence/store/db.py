@@ -5,11 +5,14 @@ a time; on PostgreSQL the relay does so after commit. SQLite commits in groups i
 commit serves. PostgreSQL refuses NUL in text, so nobody may send it. Everything else is the same.
 """
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from .statement import Row, Statement
+if TYPE_CHECKING:
+    from .statement import Row, Statement
 
 
 class Transaction(Protocol):
