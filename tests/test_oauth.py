@@ -8,16 +8,20 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 import httpx2 as httpx
+import msgspec
 import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 from joserfc.jws import JWSRegistry
+from sqlalchemy import select
 
 from ringfence.fence import grants
 from ringfence.floor.directory import set_role
 from ringfence.kernel.world import FrozenWorld
 from ringfence.oauth import clients, keys, people
 from ringfence.oauth.authentication import JWT_BEARER
+from ringfence.store.statement import Statement
+from ringfence.store.tables import metadata
 from tests.conftest import BASE, Centre, OpenHouse
 
 CALLBACK = "https://crm.example/callback"
@@ -704,3 +708,54 @@ async def test_token_requests_are_limited_per_client(opened: OpenHouse) -> None:
     assert found[0].headers["ratelimit-limit"] == "2"
     assert found[0].headers["ratelimit-remaining"] == "1"
     assert found[2].json()["code"] == "rate_limited"
+
+
+async def test_keys_may_be_published_by_the_client_itself(
+    centre: Centre, world: FrozenWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = await centre.client("contacts:read", jwks_uri="https://keys.example/jwks")
+    first, second = (keys.generate("ES256") for _ in range(2))
+    published = [dict(first.as_dict(private=False)) | {"kid": "one"}]
+    asked: list[str] = []
+
+    async def fetch(url: str) -> bytes:
+        asked.append(url)
+        return msgspec.json.encode({"keys": published})
+
+    monkeypatch.setattr("ringfence.oauth.remote_keys.fetch", fetch)
+
+    async def signed(kid: str, key: Any, jti: str) -> int:
+        made = clients.NewKey(kid, "ES256", key.as_pem(private=True).decode())
+        return (await ask(centre, None, **assertion(world, client, made, jti=jti))).status_code
+
+    assert await signed("one", first, "1") == 200
+    assert await signed("one", first, "2") == 200
+    assert await signed("two", second, "3") == 401
+    assert asked == ["https://keys.example/jwks"]
+    published.append(dict(second.as_dict(private=False)) | {"kid": "two"})
+    world.advance(31)
+    assert await signed("two", second, "4") == 200
+    assert len(asked) == 2
+
+
+async def test_rs256_is_used_where_it_is_asked_for(opened: OpenHouse) -> None:
+    centre = await opened(token_algorithm="RS256")
+    token = await tokens_of_a_login(centre, await web(centre, id_token_alg="RS256"), "openid contacts:read")
+    key = (await centre.house.keys.signer("RS256"))[0]
+    for name in ("access_token", "id_token"):
+        assert jwt.decode(token[name], key, algorithms=["RS256"]).header["alg"] == "RS256"
+    assert await status(centre, token["access_token"]) == 200
+
+
+async def test_nothing_secret_is_kept_in_the_clear(centre: Centre) -> None:
+    client = await web(centre)
+    token = await tokens_of_a_login(centre, client, "contacts:read")
+    opaque = await centre.token(client, token_type="opaque")
+    await centre.house.usage.flush()
+    secrets = {client.secret, token["refresh_token"], token["access_token"], opaque, PASSWORD}
+    async with centre.house.db.reading() as tx:
+        for table in metadata.sorted_tables:
+            for row in await tx.all(Statement(select(table), everywhere=True)):
+                kept = str(row)
+                assert not [secret for secret in secrets if secret in kept], table.name
+                assert '"d":' not in kept, table.name
