@@ -3,7 +3,6 @@
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 
 from ringfence.kernel.catalog import Open, Operation
 from ringfence.kernel.problems import INSUFFICIENT_SCOPE, INVALID_TOKEN, NOT_AUTHENTICATED, UNAVAILABLE, Fault
@@ -157,10 +156,6 @@ class Gate:
         principal = Principal(claims.account, client.id, claims.user, scopes, actor, claims)
         return Known(claims, principal, version, min(claims.expires, client.next_change(now)))
 
-    def forget(self, token: str) -> None:
-        """Read this token afresh the next time."""
-        self._known.pop(token, None)
-
 
 def bearer(header: str | None) -> str | None:
     """The token in an Authorization header: `Bearer x` in any case (RFC 6750), or an opaque token on its own."""
@@ -174,8 +169,3 @@ def bearer(header: str | None) -> str | None:
     if not rest and scheme.startswith("sts_"):
         return scheme
     return None
-
-
-def scope_name(operation: Operation) -> Any:
-    """The name of the scope that guards an operation, or None where it is public."""
-    return None if operation.fence is Open.PUBLIC else operation.fence.name

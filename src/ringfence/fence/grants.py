@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, update
 
 from ringfence.kernel.catalog import Api, EventType, Job
 from ringfence.kernel.ctx import Ctx
@@ -53,13 +53,6 @@ END = Statement(
         scope_grants.c.ended_at.is_(None),
     )
     .values(ended_at=bindparam("at", type_=Moment), ended_by=bindparam("by"), ended_reason=bindparam("why"))
-)
-CLIENTS_WITH_PENDING = Statement(
-    select(scope_grants).where(
-        scope_grants.c.account_id == ACCOUNT,
-        scope_grants.c.ended_at.is_(None),
-        scope_grants.c.effective_at > bindparam("now", type_=Moment),
-    )
 )
 
 

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import structlog
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from ringfence.kernel.world import World
@@ -35,7 +35,6 @@ FLUSH = Statement(
 OF_CLIENT = Statement(
     mine(usage).where(usage.c.client_id == bindparam("client")).order_by(usage.c.scope, usage.c.operation)
 )
-LAST_BY_SCOPE = Statement(select(usage).where(usage.c.account_id == bindparam("account")))
 
 
 class Usage:

@@ -26,7 +26,6 @@ from .keys import generate
 
 GRANT_TYPES = ("client_credentials", "authorization_code", "refresh_token")
 ASSERTION_ALGORITHMS = ("ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512")
-LOOPBACK = ("127.0.0.1", "[::1]", "localhost")
 FORBIDDEN_SCHEMES = ("javascript", "data", "vbscript", "file", "blob", "about")
 
 
