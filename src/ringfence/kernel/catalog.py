@@ -92,6 +92,8 @@ class Operation:
     errors: Errors = Errors.ENVELOPE
     media: tuple[str, ...] = ("application/json",)  # what a body may be sent as
     writes: bool | None = None  # None: all but GET do
+    takes: type | None = None  # what the form or query holds, where the handler reads the request itself
+    gives: type | None = None  # what a Plain answer holds
 
 
 @dataclass(frozen=True, slots=True)

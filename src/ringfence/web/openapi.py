@@ -89,7 +89,7 @@ def summary(operation: Operation) -> tuple[str, str]:
 
 def returned(operation: Operation) -> tuple[str, Any]:
     """What kind of answer a handler gives (`page`, `wrapped`, `shape`, `none`, `other`), and of which shape."""
-    hint: Any = get_type_hints(operation.run).get("return")
+    hint: Any = operation.gives or get_type_hints(operation.run).get("return")
     if get_origin(hint) is Versioned:
         hint = get_args(hint)[0]
     if get_origin(hint) is Page:
@@ -112,7 +112,7 @@ def spoken(apis: Iterable[Api]) -> list[Any]:
     types: dict[Any, None] = {}
     for api in apis:
         for operation in api.operations:
-            for kind in (body_of(operation), returned(operation)[1]):
+            for kind in (body_of(operation), operation.takes, returned(operation)[1]):
                 if kind is not None:
                     types[kind] = None
         types |= dict.fromkeys(event.data for event in api.events)
@@ -126,7 +126,7 @@ class Schemas:
         kinds = spoken(apis)
         refs, self.components = msgspec.json.schema_components(kinds, ref_template=REF)
         self.refs: dict[Any, Any] = dict(zip(kinds, refs, strict=True))
-        bodies = {body_of(op) for api in apis for op in api.operations}
+        bodies = {kind for api in apis for op in api.operations for kind in (body_of(op), op.takes)}
         for kind in self._all_shapes(kinds):
             schema = self.components.get(kind.__name__)
             if schema is None or kind in bodies:
@@ -203,9 +203,10 @@ def parameters(operation: Operation) -> list[dict[str, Any]]:
         {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
         for name in re.findall(r"{(\w+)}", operation.path)
     ]
-    if "query" in hints:
-        _, components = msgspec.json.schema_components([hints["query"]], ref_template=REF)
-        schema = components[hints["query"].__name__]
+    query: Any = operation.takes if operation.method == "GET" else hints.get("query")
+    if query is not None or (query := hints.get("query")) is not None:
+        _, components = msgspec.json.schema_components([query], ref_template=REF)
+        schema = components[query.__name__]
         for name, about in schema["properties"].items():
             one: dict[str, Any] = {"name": name, "in": "query", "required": name in schema.get("required", ())}
             if told := about.pop("description", None):
@@ -224,9 +225,10 @@ def parameters(operation: Operation) -> list[dict[str, Any]]:
 def request_body(operation: Operation, schemas: Schemas) -> dict[str, Any] | None:
     hint: Any = get_type_hints(operation.run).get("body")
     if hint is None:
-        if "asked" in inspect.signature(operation.run).parameters and operation.method != "GET":
-            return {"content": {operation.media[0]: {"schema": {"type": "object"}}}}
-        return None
+        if operation.takes is None or operation.method == "GET":
+            return None
+        form: dict[str, Any] = {"schema": schemas.refs[operation.takes]}
+        return {"content": {operation.media[0]: form}}
     shape = body_of(operation)
     content: dict[str, Any] = {}
     for media in operation.media:

@@ -1,28 +1,44 @@
 """The API reference: pages drawn from the catalogue, one per API, and the contract as OpenAPI."""
 
+import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any
+from shlex import quote
+from typing import Any, get_origin, get_type_hints
 
 import msgspec
 
-from ringfence.kernel.catalog import PUBLIC, Api, Errors, Open, Operation
+from ringfence.kernel import problems as common
+from ringfence.kernel.catalog import PUBLIC, Api, Errors, Open, Operation, operation_name
 from ringfence.kernel.ctx import Ctx
+from ringfence.kernel.patch import Patch
 from ringfence.kernel.problems import NO_SUCH_PATH, Fault, Problem
-from ringfence.kernel.shapes import Asked, Plain, See, Shape, Sheet
+from ringfence.kernel.shapes import Plain, See, Sheet
 
-from .hal import Where, render
+from .hal import Where, encode, render
 from .openapi import Schemas, body_of, contract, parameters, problems_of, returned, summary, wrapped_member
 
 STATIC = Path(__file__).with_name("static")
 MEDIA = {".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
 KEEP = (("cache-control", "public, max-age=3600"),)
 LIMITS = {
-    "minimum": "at least {}", "maximum": "at most {}", "minLength": "at least {} characters",
-    "maxLength": "at most {} characters", "maxItems": "at most {} items", "pattern": "matches {}",
-    "default": "default {}",
+    "minimum": "at least {}", "exclusiveMinimum": "more than {}", "maximum": "at most {}",
+    "minLength": "at least {} characters", "maxLength": "at most {} characters", "minItems": "at least {} items",
+    "maxItems": "at most {} items", "pattern": "matches `{}`", "default": "default `{}`",
 }  # fmt: skip
+DEEPEST = 3  # levels of members that a table shows
+
+
+def resolved(schema: Mapping[str, Any], components: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A schema with its reference followed and its `or null` left off."""
+    choices = [one for one in schema.get("anyOf", ()) if one.get("type") != "null"]
+    if len(choices) == 1:
+        schema = {**schema, **choices[0]}
+    if "$ref" in schema:
+        return {**components.get(schema["$ref"].rpartition("/")[2], {}), **schema}
+    return schema
 
 
 def kind_of(schema: Mapping[str, Any]) -> str:
@@ -39,47 +55,74 @@ def kind_of(schema: Mapping[str, Any]) -> str:
 
 
 def notes_on(schema: Mapping[str, Any], about: str = "") -> str:
-    """The limits of a schema, in words."""
+    """The limits of a schema, in words; code between backticks."""
+    schema = resolved(schema, {})
     limits = [
-        text.format(json.dumps(schema[name]) if name == "default" else schema[name])
+        text.format(_said(name, schema[name]))
         for name, text in LIMITS.items()
         if name in schema and schema[name] not in ([], None, "")
     ]
-    return "; ".join([*([about] if about else []), *limits])
+    each = notes_on(schema["items"]) if schema.get("type") == "array" and "items" in schema else ""
+    return "; ".join([*([about] if about else []), *limits, *([f"each {each}"] if each else [])])
+
+
+def _said(limit: str, value: Any) -> str:
+    if limit == "default":
+        return json.dumps(value, ensure_ascii=False)
+    if limit == "pattern":
+        return str(value).removesuffix(r"(?!\n)")  # it says to the machine what `$` says to people
+    return f"{value:,}"
+
+
+def row(name: str, schema: Mapping[str, Any], required: bool, about: str = "", place: str = "") -> dict[str, Any]:
+    """A parameter or member as the tables show it."""
+    return {"name": name, "required": required, "type": kind_of(schema), "in": place, "notes": notes_on(schema, about)}
 
 
 def rows_of(operation: Operation) -> list[dict[str, Any]]:
+    """The parameters of an operation."""
     return [
-        {
-            "name": p["name"],
-            "in": p["in"],
-            "required": p["required"],
-            "type": kind_of(p["schema"]),
-            "notes": notes_on(p["schema"], p.get("description", "")),
-        }
-        for p in parameters(operation)
+        row(p["name"], p["schema"], p["required"], p.get("description", ""), p["in"]) for p in parameters(operation)
     ]
+
+
+def members_in(schema: Mapping[str, Any], components: Mapping[str, Any], under: str = "") -> Iterator[dict[str, Any]]:
+    """The members of an object, each followed by its own: `phones`, `phones[].number`."""
+    schema = resolved(schema, components)
+    for name, told in schema.get("properties", {}).items():
+        yield row(f"{under}{name}", told, name in schema.get("required", ()), told.get("description", ""))
+        inner, step = resolved(told, components), "."
+        if inner.get("type") == "array":
+            inner, step = resolved(inner.get("items", {}), components), "[]."
+        if inner.get("type") == "object" and under.count(".") + 1 < DEEPEST:
+            yield from members_in(inner, components, f"{under}{name}{step}")
+
+
+def sent_to(operation: Operation) -> Any:
+    """The shape of what an operation is sent: its body, or the form that its handler reads by itself."""
+    return body_of(operation) or (operation.takes if operation.method != "GET" else None)
 
 
 def members_of(operation: Operation, schemas: Schemas) -> list[dict[str, Any]]:
-    """The members of an operation's body."""
-    shape = body_of(operation)
+    """The members of what an operation is sent; a change needs none, and what it leaves out stays as it is."""
+    shape = sent_to(operation)
     if shape is None:
         return []
-    schema = schemas.components[shape.__name__]
-    return [
-        {
-            "name": name,
-            "required": name in schema.get("required", ()),
-            "type": kind_of(about),
-            "notes": notes_on(about, about.get("description", "")),
-        }
-        for name, about in schema["properties"].items()
-    ]
+    schema = schemas.refs[shape]
+    if get_origin(get_type_hints(operation.run).get("body")) is Patch:
+        whole = resolved(schema, schemas.components)
+        parts = {n: {k: v for k, v in about.items() if k != "default"} for n, about in whole["properties"].items()}
+        schema = {"type": "object", "properties": parts}
+    return list(members_in(schema, schemas.components))
+
+
+def sent_shape(operation: Operation) -> Any:
+    """The shape of what is sent in the body, be it JSON or a form."""
+    return body_of(operation) or (operation.takes if operation.method != "GET" else None)
 
 
 def example_answer(operation: Operation, base: str) -> str:
-    """What an operation answers, made of the example of its shape."""
+    """What an operation answers, made of the example of its shape; of a page the members that every page has."""
     kind, shape = returned(operation)
     if shape is None or shape.example is None:
         return ""
@@ -94,99 +137,137 @@ def example_answer(operation: Operation, base: str) -> str:
 
 
 def example_request(operation: Operation, base: str) -> str:
-    """An operation as a line for the shell."""
+    """An operation as a line for the shell; members of the path are variables of it, like the token."""
+    shape = sent_to(operation)
+    example = shape.example if shape is not None else None
+    if operation.takes is not None and example is None:
+        return ""  # asked by a browser
     parts = ["curl"]
-    if operation.method != "GET":
+    if operation.takes is None and operation.method != "GET":
         parts.append(f"-X {operation.method}")
     if operation.fence is not PUBLIC:
         parts.append('-H "Authorization: Bearer $TOKEN"')
-    shape = body_of(operation)
-    if shape is not None and shape.example is not None:
-        text = json.dumps(dict(shape.example), ensure_ascii=False).replace("'", "'\\''")
-        parts += [f'-H "Content-Type: {operation.media[0]}"', f"-d '{text}'"]
-    return " \\\n  ".join([*parts, f'"{base}{operation.path}"'])
+    elif operation.takes is not None and "client_secret" in get_type_hints(operation.takes):
+        parts.append('-u "$CLIENT_ID:$CLIENT_SECRET"')
+    if "if_match" in inspect.signature(operation.run).parameters:
+        parts.append("""-H 'If-Match: "1"'""")
+    if operation.takes is not None:
+        parts += [f"--data-urlencode {quote(f'{name}={value}')}" for name, value in (example or {}).items()]
+    elif example is not None:
+        parts.append(f'-H "Content-Type: {operation.media[0]}"')
+        parts.append(f"-d {quote(json.dumps(dict(example), ensure_ascii=False))}")
+    steps = [f"${step[1:-1].upper()}" if step.startswith("{") else step for step in operation.path.split("/")]
+    return " \\\n  ".join([*parts, f'"{base}{"/".join(steps)}"'])
+
+
+def slug(operation: Operation) -> str:
+    """What an operation is called in the address of its place on the page."""
+    return operation_name(operation).lower().replace(" /", "/").translate({ord("/"): "-", ord("{"): "", ord("}"): ""})
+
+
+def about(shape: Any) -> str:
+    """What a shape says of itself."""
+    return " ".join(((shape and shape.__doc__) or "").split())
 
 
 def entry(operation: Operation, schemas: Schemas, base: str) -> dict[str, Any]:
     """One operation as its page shows it."""
     title, more = summary(operation)
-    slug = f"{operation.method}{operation.path}".lower().replace("/", "-").replace("{", "").replace("}", "")
+    asks = operation.takes if operation.method == "GET" else None
     return {
-        "id": slug,
+        "id": slug(operation),
         "method": operation.method,
         "path": operation.path,
         "title": title,
         "more": more,
         "scope": "" if isinstance(operation.fence, Open) else operation.fence.name,
         "parameters": rows_of(operation),
+        "parameters_about": about(asks or get_type_hints(operation.run).get("query")),
         "members": members_of(operation, schemas),
+        "members_about": about(sent_to(operation)),
+        "media": operation.media,
         "curl": example_request(operation, base),
         "status": operation.status,
+        "empty": returned(operation)[0] == "none",
+        "page": operation.errors is Errors.PAGE,
         "answer": example_answer(operation, base),
-        "problems": sorted(problems_of(operation), key=lambda p: (p.status, p.code)),
+        "problems": by_status(problems_of(operation)),
     }
 
 
-def payload_of(data: type) -> list[str]:
-    return [field.encode_name for field in msgspec.structs.fields(data)] if issubclass(data, Shape) else []
+def by_status(found: Iterable[Problem]) -> list[Problem]:
+    """Each code once per status; what comes first counts."""
+    once: dict[tuple[int, str], Problem] = {}
+    for problem in found:
+        once.setdefault((problem.status, problem.code), problem)
+    return [once[key] for key in sorted(once)]
 
 
 def pages(apis: tuple[Api, ...], version: str) -> Api:
     """The operations that serve the reference of these APIs."""
     shown = tuple(api for api in apis if api.operations)
     by_name = {api.name: api for api in shown}
-    files = {path.name: path for path in STATIC.iterdir() if path.suffix in MEDIA}
-    made: dict[str, Any] = {}
+    every = [(api, op) for api in shown for op in api.operations]
+    files = {
+        path.name: (path.read_text("utf-8"), MEDIA[path.suffix]) for path in STATIC.iterdir() if path.suffix in MEDIA
+    }
+    schemas = cache(lambda: Schemas(apis))
+    document = cache(lambda: encode(contract(apis, version)).decode())
 
-    def schemas() -> Schemas:
-        if "schemas" not in made:
-            made["schemas"] = Schemas(apis)
-        found: Schemas = made["schemas"]
-        return found
+    @cache
+    def entries(name: str, gateway: str, identity: str) -> list[dict[str, Any]]:
+        return [
+            entry(op, schemas(), identity if op.path.startswith("/oauth/") else gateway)
+            for op in by_name[name].operations
+        ]
+
+    def sheet(template: str, here: str, **values: Any) -> Sheet:
+        return Sheet(template, {"apis": shown, "here": here, "version": version, **values})
 
     async def root(ctx: Ctx) -> See:
         """Lead to the reference"""
         return See("/docs")
 
-    async def index(ctx: Ctx, asked: Asked) -> Sheet:
+    async def index(ctx: Ctx) -> Sheet:
         """Show what this server offers"""
-        scopes = [(s, [op for op in api.operations if op.fence is s]) for api in shown for s in api.scopes]
-        return Sheet("docs_index.html", {"apis": shown, "scopes": scopes, "base": ctx.house.gateway_base})
+        scopes = [
+            (scope, [(of, op, slug(op)) for of, op in every if op.fence == scope])
+            for api in shown
+            for scope in api.scopes
+        ]
+        house = ctx.house
+        return sheet("docs_index.html", "", scopes=scopes, gateway=house.gateway_base, identity=house.identity_base)
 
     async def of_api(ctx: Ctx, api: str) -> Sheet:
         """Show one API: each operation with its scope, parameters, examples and errors"""
-        found = by_name.get(api)
-        if found is None:
+        if api not in by_name:
             raise Fault(NO_SUCH_PATH)
-        entries = [entry(op, schemas(), ctx.house.gateway_base) for op in found.operations]
-        return Sheet("docs_api.html", {"api": found, "entries": entries})
+        found = entries(api, ctx.house.gateway_base, ctx.house.identity_base)
+        return sheet("docs_api.html", api, api=by_name[api], entries=found)
 
     async def errors(ctx: Ctx) -> Sheet:
         """Show every error code"""
-        found: dict[tuple[str, int], Problem] = {}
-        for api in shown:
-            for op in api.operations:
-                for problem in problems_of(op):
-                    found.setdefault((problem.code, problem.status), problem)
-        return Sheet("docs_errors.html", {"problems": sorted(found.values(), key=lambda p: (p.status, p.code))})
+        told = [problem for problem in vars(common).values() if isinstance(problem, Problem)]
+        told += [p for _, op in every if op.errors is Errors.ENVELOPE for p in problems_of(op)]
+        oauth = [p for _, op in every if op.errors is not Errors.ENVELOPE for p in problems_of(op)]
+        return sheet("docs_errors.html", "errors", problems=by_status(told), oauth=by_status(oauth))
 
     async def events(ctx: Ctx) -> Sheet:
         """Show every type of event"""
         found = sorted((e for api in apis for e in api.events), key=lambda e: e.name)
-        return Sheet("docs_events.html", {"events": [(e, payload_of(e.data)) for e in found]})
+        told = [(e, list(members_in(schemas().refs[e.data], schemas().components))) for e in found]
+        return sheet("docs_events.html", "events", events=told)
 
     async def openapi(ctx: Ctx) -> Plain:
         """Give the contract as OpenAPI 3.1"""
-        if "contract" not in made:
-            made["contract"] = contract(apis, version)
-        return Plain(made["contract"], headers=(("cache-control", "public, max-age=300"),))
+        return Plain(document(), headers=(("cache-control", "public, max-age=300"),))
 
     async def static(ctx: Ctx, name: str) -> Plain:
         """Serve a style sheet or picture of the pages"""
-        path = files.get(name)
-        if path is None:
+        if name not in files:
             raise Fault(NO_SUCH_PATH)
-        return Plain(path.read_text("utf-8"), media=MEDIA[path.suffix], headers=KEEP)
+        text, media = files[name]
+        return Plain(text, media=media, headers=KEEP)
 
     return Api(
         name="pages",
