@@ -116,11 +116,6 @@ def members_of(operation: Operation, schemas: Schemas) -> list[dict[str, Any]]:
     return list(members_in(schema, schemas.components))
 
 
-def sent_shape(operation: Operation) -> Any:
-    """The shape of what is sent in the body, be it JSON or a form."""
-    return body_of(operation) or (operation.takes if operation.method != "GET" else None)
-
-
 def example_answer(operation: Operation, base: str) -> str:
     """What an operation answers, made of the example of its shape; of a page the members that every page has."""
     kind, shape = returned(operation)
