@@ -53,10 +53,10 @@ def test_the_readmes_tour_works_as_pasted(tmp_path: Path) -> None:
     tour = README.partition("## Five minutes")[2].partition("\n## ")[0]
     blocks = re.findall(r"```\n(.*?)```", tour, re.DOTALL)
     assert "make serve" in blocks[0]
-    with serving(tmp_path, "--demo", activation_delay=3) as server:
+    with serving(tmp_path, "--demo", activation_delay=6) as server:
         script = "set -u\n" + "\n".join(f"{block}\necho '--- {n}'" for n, block in enumerate(blocks[1:]))
         script = script.replace("http://127.0.0.1:8000", server.base).replace(
-            "ACTIVATION_DELAY=20", "ACTIVATION_DELAY=3"
+            "ACTIVATION_DELAY=20", "ACTIVATION_DELAY=6"
         )
         script = script.replace('"$PWD/.venv/bin:$PATH"', f'"{RINGFENCE.parent}:$PATH"')
         done = subprocess.run(

@@ -21,7 +21,7 @@ from joserfc.jwk import ECKey, KeySet
 from tests.servers import Server, serving
 
 pytestmark = pytest.mark.process
-DELAY = 2
+DELAY = 5
 CALLBACK = "http://localhost:3000/callback"
 
 
@@ -80,7 +80,7 @@ def test_activation_happens_at_its_second_and_never_before(server: Server) -> No
             effective = time.mktime(time.strptime(at, "%Y-%m-%dT%H:%M:%SZ")) - time.timezone
             time.sleep(0.05)
     assert effective <= time.time()
-    assert before - effective < 1 + 1  # the answer names whole seconds
+    assert before - effective < 1 + 1  # the answer names whole seconds, so up to one more
 
 
 def test_a_client_may_sign_instead_of_sharing_a_secret(server: Server, tmp_path: Path) -> None:
