@@ -29,6 +29,7 @@ LIMITS = {
     "maxItems": "at most {} items", "pattern": "matches `{}`", "default": "default `{}`",
 }  # fmt: skip
 DEEPEST = 3  # levels of members that a table shows
+SHORT = 60  # characters of an example that go on one line
 
 
 def resolved(schema: Mapping[str, Any], components: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -150,7 +151,10 @@ def example_request(operation: Operation, base: str) -> str:
         parts += [f"--data-urlencode {quote(f'{name}={value}')}" for name, value in (example or {}).items()]
     elif example is not None:
         parts.append(f'-H "Content-Type: {operation.media[0]}"')
-        parts.append(f"-d {quote(json.dumps(dict(example), ensure_ascii=False))}")
+        text = json.dumps(dict(example), ensure_ascii=False)
+        parts.append(
+            f"-d {quote(text if len(text) < SHORT else json.dumps(dict(example), indent=2, ensure_ascii=False))}"
+        )
     steps = [f"${step[1:-1].upper()}" if step.startswith("{") else step for step in operation.path.split("/")]
     return " \\\n  ".join([*parts, f'"{base}{"/".join(steps)}"'])
 
