@@ -13,7 +13,7 @@ from ringfence.apis.contacts.domain import CONTACT_CREATED, ContactFacts
 from ringfence.fence.activity import OF_ACCOUNT
 from ringfence.kernel.catalog import Api, Job, Reaction
 from ringfence.kernel.ctx import Ctx
-from ringfence.kernel.shapes import Shape
+from ringfence.kernel.shapes import Nothing, Shape
 from ringfence.kernel.world import FrozenWorld
 from ringfence.store import outbox, work
 from ringfence.store.columns import EPOCH, MICROSECOND, Moment
@@ -122,10 +122,6 @@ def test_a_moment_keeps_its_microseconds(at: Any) -> None:
 
 
 # -- reactions and jobs
-
-
-class Nothing(Shape):
-    """No arguments."""
 
 
 def worker_with(centre: Centre, *, reactions: tuple[Reaction, ...] = (), jobs: tuple[Job, ...] = ()) -> Worker:

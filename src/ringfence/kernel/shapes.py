@@ -1,10 +1,13 @@
 """What crosses the wire: shapes with their links, pages, and the few other kinds of answer."""
 
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Generic, TypeVar, cast, dataclass_transform
 
 import msgspec
+
+from .problems import INVALID, Fault, FieldError
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -17,6 +20,19 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
 
     links: ClassVar[Mapping[str, str | dict[str, str]]] = {}
     example: ClassVar[Mapping[str, Any] | None] = None
+
+
+class Nothing(Shape):
+    """No members: the arguments of a job that needs none."""
+
+
+def misfit(why: Exception) -> Fault:
+    """What does not fit a shape, as a Fault that names the member: `$.phones[0].number` is `phones[0].number`."""
+    sentence, _, path = str(why).partition(" - at `")
+    path = path.rstrip("`").removeprefix("$").lstrip(".")
+    if not path and (named := re.search(r"field `([^`]+)`", sentence)):
+        path = named[1]
+    return Fault(INVALID, f"{path or 'body'}: {sentence}", fields=(FieldError(path or "body", sentence),))
 
 
 class PageQuery(Shape):

@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, delete
 from ringfence.fence.view import TRIM
 from ringfence.kernel.catalog import Job
 from ringfence.kernel.ctx import Ctx
-from ringfence.kernel.shapes import Shape
+from ringfence.kernel.shapes import Nothing
 from ringfence.store.columns import Moment
 from ringfence.store.statement import Statement
 from ringfence.store.tables.identity import (
@@ -32,10 +32,6 @@ ENDS = (
 )
 DROPS = tuple(Statement(delete(end.table).where(end < BEFORE), everywhere=True) for end in ENDS)
 KEEP = timedelta(days=1)  # a replayed code is still recognised for this long
-
-
-class Nothing(Shape):
-    """No arguments."""
 
 
 async def sweep(ctx: Ctx, args: Nothing) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from ringfence.kernel.catalog import Api, Job
 from ringfence.kernel.ctx import Ctx
 from ringfence.kernel.problems import BUSY_KEY, REUSED_KEY, Fault, wrong
-from ringfence.kernel.shapes import Shape
+from ringfence.kernel.shapes import Nothing
 from ringfence.store.columns import Json, Moment
 from ringfence.store.query import ACCOUNT, mine
 from ringfence.store.secrets import digest
@@ -84,10 +84,6 @@ async def claim(ctx: Ctx, client: str, key: str, operation: str, path: str, body
 
 async def keep(ctx: Ctx, client: str, key: str, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
     await ctx.db.run(KEEP, account=ctx.account, client_=client, key_=key, status_=status, headers_=headers, body_=body)
-
-
-class Nothing(Shape):
-    """No arguments."""
 
 
 async def forget(ctx: Ctx, args: Nothing) -> None:

@@ -16,10 +16,9 @@ from ringfence.kernel.problems import (
     TOO_LARGE,
     UNSUPPORTED_MEDIA,
     Fault,
-    FieldError,
     wrong,
 )
-from ringfence.kernel.shapes import IfMatch
+from ringfence.kernel.shapes import IfMatch, misfit
 
 Receive = Callable[[], Any]
 Pairs = list[tuple[str, str]]
@@ -85,16 +84,6 @@ def query_reader(kind: type[msgspec.Struct]) -> Callable[[Pairs], Any]:
             raise misfit(why) from why
 
     return read
-
-
-def misfit(why: Exception, prefix: str = "") -> Fault:
-    """The library's complaint as a Fault that names the field: `$.phones[0].number` is `phones[0].number`."""
-    sentence, _, path = str(why).partition(" - at `")
-    path = path.rstrip("`").removeprefix("$").lstrip(".")
-    if not path and (named := re.search(r"field `([^`]+)`", sentence)):
-        path = named[1]
-    name = f"{prefix}{path}" or "body"
-    return Fault(INVALID, f"{name}: {sentence}", fields=(FieldError(name, sentence),))
 
 
 async def read_body(receive: Receive, announced: bytes | None, limit: int) -> bytes:

@@ -1,6 +1,5 @@
 """The Contacts API as the world sees it."""
 
-import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -10,7 +9,7 @@ from ringfence.kernel.catalog import Api, Operation, Scope
 from ringfence.kernel.ctx import Ctx
 from ringfence.kernel.patch import Patch
 from ringfence.kernel.problems import CONFLICT, NOT_FOUND, PRECONDITION_REQUIRED, STALE, wrong
-from ringfence.kernel.shapes import IfMatch, Page, PageQuery, Shape, Versioned, Wrapped
+from ringfence.kernel.shapes import IfMatch, Page, PageQuery, Shape, Versioned, Wrapped, misfit
 from ringfence.store.query import Row
 
 from . import domain, erasure, search
@@ -260,9 +259,7 @@ def _fitting(document: Any) -> NewContact:
     try:
         return msgspec.convert(document, NewContact)
     except msgspec.ValidationError as why:
-        sentence, _, path = str(why).partition(" - at `$")
-        named = path.strip("`.") or "".join(re.findall(r"field `(\w+)`", sentence)) or "body"
-        raise wrong(named, sentence) from why
+        raise misfit(why) from why
 
 
 async def delete_contact(ctx: Ctx, contact_id: str, if_match: IfMatch) -> None:
