@@ -226,7 +226,8 @@ def consent_sheet(
     """The consent page: each scope in plain words."""
     target = urlsplit(wanted.redirect_uri)
     origin = f"{target.scheme}://{target.netloc}" if target.netloc else f"{target.scheme}:"
-    policy = f"default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self' {origin}"
+    sources = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+    policy = f"{sources}; form-action 'self' {origin}"
     values = {
         "client": wanted.client.name,
         "account": house.view.accounts.get(wanted.client.account, ""),
