@@ -3,11 +3,30 @@
 from ringfence.fence.activity import ACTIVITY
 from ringfence.fence.grants import FENCE
 from ringfence.floor.directory import FLOOR
+from ringfence.floor.uploads import UPLOADS
 from ringfence.oauth.api import API as OAUTH
 from ringfence.web.idempotency import IDEMPOTENCY
 
 from .accounts.api import API as ACCOUNTS
+from .attributes.api import API as ATTRIBUTES
 from .contacts.api import API as CONTACTS
+from .do_not_call_lists.api import API as DO_NOT_CALL_LISTS
+from .record_lists.api import API as RECORD_LISTS
+from .ring_groups.api import API as RING_GROUPS
 from .users.api import API as USERS
 
-APIS = (FENCE, ACTIVITY, FLOOR, IDEMPOTENCY, OAUTH, ACCOUNTS, USERS, CONTACTS)
+APIS = (
+    FENCE,
+    ACTIVITY,
+    FLOOR,
+    IDEMPOTENCY,
+    OAUTH,
+    ACCOUNTS,
+    USERS,
+    CONTACTS,
+    ATTRIBUTES,
+    RING_GROUPS,
+    UPLOADS,
+    RECORD_LISTS,
+    DO_NOT_CALL_LISTS,
+)

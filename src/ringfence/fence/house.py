@@ -8,6 +8,7 @@ from ringfence.kernel.ctx import Ctx
 from ringfence.kernel.problems import UNAVAILABLE, Fault
 from ringfence.kernel.settings import Settings
 from ringfence.kernel.world import World
+from ringfence.store.blobs import Blobs
 from ringfence.store.db import Db, Transaction
 from ringfence.store.secrets import Vault
 
@@ -27,6 +28,7 @@ class House:
     vault: Vault
     view: View
     usage: Usage
+    blobs: Blobs
     keys: Any = None
     gate: Gate | None = None
     token_limiter: Limiter = field(default_factory=lambda: Limiter(0, time))

@@ -67,20 +67,25 @@ class Reaction:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Work with a due time. `retry` holds the seconds before each further attempt; after the last it is buried."""
+    """Work with a due time. `retry` holds the seconds before each further attempt; after the last it is buried.
+
+    A job runs in one transaction. A `long` one has none when it begins: it takes as many as it needs, one `step`
+    after another, and runs beside the others; what it has done must survive being begun again.
+    """
 
     name: str
     args: type
     run: Callable[..., Awaitable[None]]
     retry: tuple[int, ...] = (5, 60, 600)
     every: int | None = None  # seconds: a recurring job, kept to one row
+    long: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One method on one path behind one fence. The fence has no default, on purpose.
 
-    `run` takes `ctx` first, then by name: `query`, `body`, `asked`, `if_match`, or members of the path.
+    `run` takes `ctx` first, then by name: `query`, `body`, `asked`, `upload`, `if_match`, or members of the path.
     """
 
     method: Method

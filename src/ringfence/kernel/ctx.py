@@ -32,6 +32,10 @@ class Ctx:
         """24 hex characters: accounts, users, contacts."""
         return self.world.new_id(24)
 
+    def new_uuid(self) -> str:
+        """A UUID: attributes, lists, records, uploads."""
+        return self.world.new_uuid()
+
     def new_key(self) -> str:
         """32 hex characters: clients, events, keys, jobs."""
         return self.world.new_id(32)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Generic, TypeVar, cast, dataclass_transform
+from typing import Annotated, Any, ClassVar, Generic, NamedTuple, TypeVar, cast, dataclass_transform
 
 import msgspec
 
@@ -42,6 +42,20 @@ class PageQuery(Shape):
     per_page: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
 
 
+class DeepQuery(PageQuery):
+    """A page of a long list: links name its place by `cursor`; `page` then only counts."""
+
+    cursor: Annotated[str, msgspec.Meta(max_length=500)] | None = None
+
+
+class Cursors(NamedTuple):
+    """Where the neighbours of a page begin; None: there is no such page."""
+
+    next: str | None
+    previous: str | None
+    last: str
+
+
 T = TypeVar("T")
 U = TypeVar("U")
 
@@ -59,6 +73,9 @@ class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     previous: str = "prev"  # what the API calls the link back
     bounds: bool = True  # whether the API's contract links `first` and `last`
     extra_links: Mapping[str, Mapping[str, Any]] = {}
+    cursors: Cursors | None = None  # of a list that is walked by cursor
+    also: Mapping[str, Any] = {}  # members that the API puts beside those of paging
+    counts_all: bool = False  # whether the API calls the total `count` too
 
     def map(self, into: Callable[[T], U]) -> "Page[U]":
         """The same page with each item shown as another."""
@@ -117,6 +134,16 @@ class Stream:
     """Server-sent events, begun after the transaction is over: (event name, data) pairs."""
 
     frames: AsyncIterator[tuple[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A body that is a file: read as it comes, once, and never held whole."""
+
+    content_type: str  # without parameters
+    encoding: str  # Content-Encoding; empty where there is none
+    length: int | None  # as announced
+    chunks: Callable[[], AsyncIterator[bytes]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from ringfence.kernel.catalog import Api
 from ringfence.kernel.settings import BadSetting, Settings
 from ringfence.kernel.world import World
 from ringfence.store import migrate
+from ringfence.store.blobs import open_blobs
 from ringfence.store.db import DatabaseUnavailable, open_database
 from ringfence.store.secrets import Vault, master_key
 from ringfence.store.statement import Statement
@@ -50,6 +51,7 @@ async def open_house(settings: Settings, world: World, apis: Iterable[Api], *, p
         vault=vault,
         view=View(db, world.new_id(32)),
         usage=Usage(db, world),
+        blobs=open_blobs(settings, vault, (settings.gateway_base or own_address(settings)).rstrip("/"), world.time),
         keys=keys.KeyRing(db, vault),
         scopes={scope.name: scope for api in apis for scope in api.scopes},
         identity_base=(settings.identity_base or own_address(settings)).rstrip("/"),

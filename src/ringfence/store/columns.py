@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 import msgspec
-from sqlalchemy import BigInteger, DateTime, Text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import BigInteger, DateTime, Integer, LargeBinary, Text
+from sqlalchemy.dialects.postgresql import JSONB, UUID
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.elements import ColumnElement
@@ -62,6 +62,44 @@ class Json(TypeDecorator[Any]):
         return DECODE  # never called with None
 
 
+class Uuid(TypeDecorator[str]):
+    """A UUID, text outside, 16 bytes inside. A text that is none is the nil UUID, which nothing has."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(LargeBinary(16) if dialect.name == "sqlite" else UUID(as_uuid=False))
+
+    def bind_processor(self, dialect: Dialect) -> Any:
+        return _uuid_bytes if dialect.name == "sqlite" else _uuid_text
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        return _from_uuid_bytes if dialect.name == "sqlite" else str
+
+
+NIL = "00000000-0000-0000-0000-000000000000"
+
+
+def _uuid_bytes(value: str | None) -> bytes | None:
+    if value is None:
+        return None
+    try:
+        found = bytes.fromhex(value.replace("-", ""))
+    except ValueError:
+        return bytes(16)
+    return found if len(found) == 16 else bytes(16)
+
+
+def _uuid_text(value: str | None) -> str | None:
+    return None if value is None else _from_uuid_bytes(_uuid_bytes(value) or b"")
+
+
+def _from_uuid_bytes(value: bytes) -> str:
+    text = value.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
 class among(ColumnElement[bool]):  # noqa: N801 - reads as SQL
     """`column IN values` for a bound list of any length, with one and the same SQL text."""
 
@@ -88,4 +126,7 @@ def _among_sqlite(element: among, compiler: Any, **kw: Any) -> str:
 @compiles(among, "postgresql")
 def _among_postgresql(element: among, compiler: Any, **kw: Any) -> str:
     column, values = compiler.process(element.column, **kw), compiler.process(element.values, **kw)
-    return f"{column} IN (SELECT jsonb_array_elements_text({values}))"
+    each = f"jsonb_array_elements_text({values})"
+    if isinstance(element.column.type, Integer):
+        each = f"CAST({each} AS BIGINT)"
+    return f"{column} IN (SELECT {each})"

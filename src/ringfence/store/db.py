@@ -7,11 +7,13 @@ commit serves. PostgreSQL refuses NUL in text, so nobody may send it. Everything
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from sqlalchemy import Table
+
     from .statement import Row, Statement
 
 
@@ -25,6 +27,13 @@ class Transaction(Protocol):
         ...
 
     async def many(self, statement: Statement, rows: Iterable[Mapping[str, Any]], /) -> None: ...
+    async def load(self, table: Table, columns: Sequence[str], rows: Sequence[Sequence[Any]], /, **same: Any) -> int:
+        """Many rows at once, those left out whose key is there already; how many were added.
+
+        `same` is what all of them have in common, their account among it.
+        """
+        ...
+
     def scan(self, statement: Statement, /, **given: Any) -> AsyncIterator[Row]:
         """Rows of a long read, streamed; on SQLite from a thread and a connection of its own."""
         ...
@@ -35,14 +44,17 @@ class Transaction(Protocol):
 
 
 class Db(Protocol):
-    """A database. Leaving `writing()` means durable: every answer that depends on it may be sent."""
+    """A database. Leaving `writing()` means durable: every answer that depends on it may be sent.
+
+    `lazy` does without that: what was written will be durable soon, or nothing after it either.
+    """
 
     name: str
     url: str
     places_at_insert: bool
 
     def reading(self) -> AbstractAsyncContextManager[Transaction]: ...
-    def writing(self) -> AbstractAsyncContextManager[Transaction]: ...
+    def writing(self, *, lazy: bool = False) -> AbstractAsyncContextManager[Transaction]: ...
     async def open(self) -> None: ...
     async def close(self) -> None: ...
 

@@ -79,7 +79,7 @@ HEADER = '''"""{message}."""
 import sqlalchemy as sa
 from alembic import op
 
-from ringfence.store.columns import Json, Moment
+from ringfence.store.columns import Json, Moment, Uuid
 
 revision = "{revision}"
 down_revision = {before!r}
@@ -114,6 +114,7 @@ def draft(message: str) -> Path | None:
     body = render_python_code(script.upgrade_ops)
     body = re.sub(r"ringfence\.store\.columns\.Moment\([^)]*\)", "Moment()", body)
     body = re.sub(r"ringfence\.store\.columns\.Json\([^)]*\)", "Json()", body)
+    body = re.sub(r"ringfence\.store\.columns\.Uuid\([^)]*\)", "Uuid()", body)
     body = "\n".join(line for line in body.splitlines() if "###" not in line).strip()
     revision = f"{int(before or 0) + 1:04d}"
     path = MIGRATIONS / "versions" / f"{revision}_{re.sub(r'[^a-z0-9]+', '_', message.lower()).strip('_')}.py"

@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 import socket
+from collections.abc import Mapping
 from urllib.parse import urlsplit, urlunsplit
 
 LIMIT = 256 * 1024
@@ -26,14 +27,14 @@ def is_public(text: str) -> bool:
     return address.is_global and not address.is_multicast
 
 
-async def checked_address(host: str, port: int) -> str:
-    """One address of a host; all that it resolves to must be public."""
+async def checked_address(host: str, port: int, *, private: bool = False) -> str:
+    """One address of a host; all that it resolves to must be public, unless `private` ones are allowed."""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as why:
         raise Unreachable(f"{host} cannot be resolved") from why
     addresses = [str(info[4][0]) for info in found]
-    if not addresses or not all(is_public(address) for address in addresses):
+    if not addresses or not (private or all(is_public(address) for address in addresses)):
         raise Unreachable(f"{host} is not on the public internet")
     return addresses[0]
 
@@ -64,4 +65,36 @@ async def fetch(url: str, *, patience: float = 5.0) -> bytes:
                     raise Unreachable(f"{parts.hostname} answered with more than {LIMIT} bytes")
             return body
     except httpx2.HTTPError as why:
+        raise Unreachable(f"{parts.hostname} did not answer: {type(why).__name__}") from why
+
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+async def call(
+    method: str, url: str, headers: Mapping[str, str], body: bytes, *, private: bool = False, patience: float = 10.0
+) -> int:
+    """Send a request and forget the answer but for its status: no redirects, on a socket to the checked address.
+
+    `private` allows http and addresses that are not public, for a laptop or a closed network.
+    """
+    import httpx2
+
+    parts = urlsplit(url)
+    if parts.scheme not in (("https", "http") if private else ("https",)) or not parts.hostname:
+        raise Unreachable("only https URLs are called")
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    address = await checked_address(parts.hostname, port, private=private)
+    literal = f"[{address}]" if ":" in address else address
+    pinned = urlunsplit((parts.scheme, f"{literal}:{port}", parts.path or "/", parts.query, ""))
+    try:
+        async with (
+            httpx2.AsyncClient(timeout=patience, follow_redirects=False, trust_env=False) as client,
+            client.stream(
+                method, pinned, headers={**headers, "host": parts.netloc}, content=body,
+                extensions={"sni_hostname": parts.hostname},
+            ) as response,
+        ):  # fmt: skip
+            return response.status_code
+    except (httpx2.HTTPError, ValueError) as why:
         raise Unreachable(f"{parts.hostname} did not answer: {type(why).__name__}") from why

@@ -1,6 +1,6 @@
 """PostgreSQL through psycopg 3: a pool of connections, statements prepared on first use."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, cast
@@ -9,9 +9,10 @@ import msgspec
 import psycopg
 from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from sqlalchemy import Table
 
 from .db import BadValue, DatabaseUnavailable, DuplicateRow, TryAgain
-from .statement import Row, Statement
+from .statement import POSTGRES, Row, Statement, loading
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 Pool = AsyncConnectionPool[Connection]
@@ -69,6 +70,24 @@ class _Rows:
         with _translated():
             await connection.cursor().executemany(cast(Any, prepared.sql), [prepared.bind(row) for row in rows])
 
+    async def load(self, table: Table, columns: Sequence[str], rows: Sequence[Sequence[Any]], /, **same: Any) -> int:
+        """By COPY into a table of this session's own, and from there past the rows that exist already."""
+        bound = loading(table, tuple(same), tuple(columns), POSTGRES)(same, rows)
+        names, aside = ", ".join([*same, *columns]), f"load_{table.name}"
+        connection = await self._connection()
+        with _translated():
+            await connection.execute(
+                f"CREATE TEMP TABLE IF NOT EXISTS {aside} (LIKE {table.name}) ON COMMIT DELETE ROWS"
+            )
+            async with connection.cursor().copy(f"COPY {aside} ({names}) FROM STDIN") as copy:
+                for row in bound:
+                    await copy.write_row(row)
+            done = await connection.execute(
+                f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {aside} ON CONFLICT DO NOTHING"  # noqa: S608
+            )
+            await connection.execute(f"TRUNCATE {aside}")
+        return done.rowcount
+
     async def scan(self, statement: Statement, /, **given: Any) -> AsyncIterator[Row]:
         prepared = statement.postgres
         async with (
@@ -109,7 +128,11 @@ class PostgresReading(_Rows):
 class PostgresWriting(_Rows):
     """A transaction, begun by its first statement."""
 
-    __slots__ = ()
+    __slots__ = ("_lazy",)
+
+    def __init__(self, db: "PostgresDb", *, lazy: bool) -> None:
+        super().__init__(db)
+        self._lazy = lazy
 
     async def __aenter__(self) -> "PostgresWriting":
         return self
@@ -131,6 +154,8 @@ class PostgresWriting(_Rows):
         if self._taken is None:
             self._taken = await _take(self._db.writers)
             await self._taken.execute("BEGIN")
+            if self._lazy:
+                await self._taken.execute("SET LOCAL synchronous_commit TO off")
         return self._taken
 
 
@@ -168,8 +193,8 @@ class PostgresDb:
     def reading(self) -> PostgresReading:
         return PostgresReading(self)
 
-    def writing(self) -> PostgresWriting:
-        return PostgresWriting(self)
+    def writing(self, *, lazy: bool = False) -> PostgresWriting:
+        return PostgresWriting(self, lazy=lazy)
 
 
 def _pool(url: str, size: int) -> Pool:

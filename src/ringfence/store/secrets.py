@@ -38,6 +38,10 @@ class Vault:
         """An unguessable text that is the same for the same name here, and nowhere stored."""
         return urlsafe_b64encode(hmac.digest(self._naming, name.encode(), "sha256")).decode().rstrip("=")
 
+    def same(self, good: str, given: str) -> bool:
+        """Constant-time comparison of two texts."""
+        return hmac.compare_digest(good.encode(), given.encode("utf-8", "surrogateescape"))
+
     def seal(self, text: str, purpose: str) -> str:
         nonce = os.urandom(12)
         return urlsafe_b64encode(nonce + self._sealing.encrypt(nonce, text.encode(), purpose.encode())).decode()

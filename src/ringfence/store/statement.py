@@ -1,6 +1,7 @@
 """Statements: SQLAlchemy Core, built and compiled once, then handed to the driver as text."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import Executable, Table, bindparam, insert
@@ -126,3 +127,23 @@ def _reader(columns: list[Any], dialect: Any) -> Callable[[Iterable[Sequence[Any
     expression = f"lambda found: [{{{', '.join(members)}}} for row in found]"
     read: Callable[[Iterable[Sequence[Any]]], list[Row]] = eval(expression, known)  # noqa: S307 - names of our own columns
     return read
+
+
+Loaded = Callable[[Mapping[str, Any], Sequence[Sequence[Any]]], list[tuple[Any, ...]]]
+
+
+@cache
+def loading(table: Table, fixed: tuple[str, ...], columns: tuple[str, ...], dialect: Any) -> Loaded:
+    """How rows become what the driver takes: `fixed` columns, the same in every row, then `columns`."""
+    ready = [table.c[name].type.dialect_impl(dialect).bind_processor(dialect) for name in fixed]
+    each = [table.c[name].type.dialect_impl(dialect).bind_processor(dialect) for name in columns]
+    members = ", ".join(f"row[{i}]" if one is None else f"p{i}(row[{i}])" for i, one in enumerate(each))
+    known = {f"p{i}": one for i, one in enumerate(each) if one is not None}
+    make = eval(f"lambda same, rows: [(*same, {members}) for row in rows]", known)  # noqa: S307 - our own names
+
+    def bind(given: Mapping[str, Any], rows: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
+        same = [given[n] if one is None else one(given[n]) for n, one in zip(fixed, ready, strict=True)]
+        found: list[tuple[Any, ...]] = make(same, rows)
+        return found
+
+    return bind

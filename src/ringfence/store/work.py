@@ -1,25 +1,32 @@
 """Jobs: rows with a due time. Claiming one moves its due time; a worker that dies gives it back by doing nothing."""
 
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import bindparam, delete, select, update
 
 from ringfence.kernel.catalog import Job
 from ringfence.kernel.ctx import Ctx
 
-from .columns import Moment
+from .columns import Json, Moment, among
 from .db import Db, Transaction
 from .statement import Row, Statement, adding
 from .tables.log import jobs
 
 LEASE = timedelta(minutes=2)
+SHORT = timedelta(seconds=15)  # lease of a long job, which renews it: so soon another worker takes over
 
 ADD = adding(jobs, everywhere=True)
 _due = (
     select(jobs.c.id)
-    .where(jobs.c.due <= bindparam("now", type_=Moment))
+    .where(
+        jobs.c.due <= bindparam("now", type_=Moment),
+        ~among(jobs.c.name, bindparam("without", type_=Json)),
+    )
     .order_by(jobs.c.due, jobs.c.id)
     .limit(1)
     .with_for_update(skip_locked=True)
@@ -31,7 +38,16 @@ CLAIM = Statement(
     .returning(jobs),
     everywhere=True,
 )
-NEXT = Statement(select(func.min(jobs.c.due).label("due")), everywhere=True)
+NEXT = Statement(
+    select(jobs.c.due)
+    .where(jobs.c.due.is_not(None), ~among(jobs.c.name, bindparam("without", type_=Json)))
+    .order_by(jobs.c.due)
+    .limit(1),
+    everywhere=True,
+)
+RENEW = Statement(
+    update(jobs).where(jobs.c.id == bindparam("job")).values(due=bindparam("lease", type_=Moment)), everywhere=True
+)
 SEEK = Statement(select(jobs.c.id).where(jobs.c.name == bindparam("name")).limit(1), everywhere=True)
 DONE = Statement(delete(jobs).where(jobs.c.id == bindparam("job")), everywhere=True)
 AGAIN = Statement(
@@ -60,14 +76,30 @@ async def enqueue(ctx: Ctx, job: Job, args: Any, *, due: datetime | None = None)
     return id
 
 
-async def claim(db: Db, now: datetime) -> Row | None:
-    """Take the next due job for the length of the lease."""
+async def claim(db: Db, now: datetime, *, without: Sequence[str] = ()) -> Row | None:
+    """Take the next due job for the length of the lease; `without` names those that are not wanted now."""
     async with db.reading() as tx:  # most looks find nothing: do not stand in the writers' line for that
-        soonest = await tx.one(NEXT)
-    if soonest is None or soonest["due"] is None or soonest["due"] > now:
+        soonest = await tx.one(NEXT, without=without)
+    if soonest is None or soonest["due"] > now:
         return None
     async with db.writing() as tx:
-        return await tx.one(CLAIM, now=now, lease=now + LEASE)
+        return await tx.one(CLAIM, now=now, lease=now + LEASE, without=without)
+
+
+async def renew(db: Db, id: str, now: datetime, *, lease: timedelta = SHORT) -> None:
+    """Keep a claimed job for some more time; none at all gives it back."""
+    async with db.writing() as tx:
+        await tx.run(RENEW, job=id, lease=now + lease)
+
+
+@asynccontextmanager
+async def step(ctx: Ctx, *, lazy: bool = False) -> AsyncIterator[Ctx]:
+    """One transaction of a long job. Between its first statement and its end await nothing but the database.
+
+    A `lazy` one does not wait until it is durable: a crash may undo the last of them, in order.
+    """
+    async with ctx.house.db.writing(lazy=lazy) as tx:
+        yield replace(ctx, db=tx)
 
 
 async def done(tx: Transaction, id: str) -> None:

@@ -22,7 +22,9 @@ PAUSE = 0.02  # seconds between passes: what happens meanwhile is taken together
 WAKE = 1.0  # seconds after which the loop looks by itself: a bell may be lost
 BACKOFF = 5.0  # seconds before a reaction that failed is tried again
 
-CtxFor = Callable[[Transaction, str, str], Ctx]  # (transaction, account, actor) -> context
+LONG = 2  # long jobs at a time in one process
+
+CtxFor = Callable[[Transaction | None, str, str], Ctx]  # (transaction, account, actor) -> context
 
 
 class Worker:
@@ -36,9 +38,18 @@ class Worker:
         self.bell = asyncio.Event()
         self._held_until: dict[str, float] = {}
         self._cursors: dict[str, int] = {}
+        self._long: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Until cancelled; long jobs are given back then."""
+        try:
+            await self._run()
+        finally:
+            for task in self._long:
+                task.cancel()
+            await asyncio.gather(*self._long, return_exceptions=True)
+
+    async def _run(self) -> None:
         planted = False
         while True:
             try:
@@ -77,15 +88,29 @@ class Worker:
         for reaction in self.reactions:
             if last and self._cursors.get(reaction.name, -1) < last["place"]:
                 count += await self.react(reaction)
-        while row := await work.claim(self.db, self.world.now()):
-            await self.perform(row)
+        while row := await work.claim(self.db, self.world.now(), without=self._unwanted()):
+            job = self.jobs.get(row["name"])
+            if job is not None and job.long:
+                task = asyncio.create_task(self.attend(row), name=f"job {row['name']}")
+                self._long.add(task)
+                task.add_done_callback(self._ended)
+            else:
+                await self.perform(row)
             count += 1
         return count
 
+    def _unwanted(self) -> list[str]:
+        """Names of jobs not to claim now: the long ones, when as many run as may."""
+        return [job.name for job in self.jobs.values() if job.long] if len(self._long) >= LONG else []
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._long.discard(task)
+        self.bell.set()
+
     async def settle(self) -> None:
         """Turn until there is nothing left to do now."""
-        while await self.turn():
-            pass
+        while await self.turn() or self._long:
+            await asyncio.gather(*self._long)
 
     async def react(self, reaction: Reaction) -> int:
         """Move one reaction over the next events; its effects commit with its cursor."""
@@ -118,8 +143,11 @@ class Worker:
             if job is None:
                 raise LookupError(f"no job is called {row['name']}")
             args: Any = msgspec.convert(row["args"], job.args)
+            if job.long:
+                await job.run(self.ctx_for(None, row["account_id"], f"job:{job.name}"), args)
             async with self.db.writing() as tx:
-                await job.run(self.ctx_for(tx, row["account_id"], f"job:{job.name}"), args)
+                if not job.long:
+                    await job.run(self.ctx_for(tx, row["account_id"], f"job:{job.name}"), args)
                 if job.every:
                     await tx.run(work.AGAIN, job=row["id"], again=self._next(job), why=None, tries=0)
                 else:
@@ -131,6 +159,23 @@ class Worker:
                     await tx.run(work.AGAIN, job=row["id"], again=self._next(job), why=repr(why)[:2000], tries=0)
                 else:
                     await work.failed(tx, job, row, self.world.now(), repr(why))
+
+    async def attend(self, row: Row) -> None:
+        """Run a long job and keep its lease meanwhile; stopped in the middle, it is given back at once."""
+        await work.renew(self.db, row["id"], self.world.now())
+        keeping = asyncio.create_task(self._keep(row["id"]))
+        try:
+            await self.perform(row)
+        except asyncio.CancelledError:
+            await work.renew(self.db, row["id"], self.world.now(), lease=timedelta(0))
+            raise
+        finally:
+            keeping.cancel()
+
+    async def _keep(self, id: str) -> None:
+        while True:
+            await asyncio.sleep(work.SHORT.total_seconds() / 3)
+            await work.renew(self.db, id, self.world.now())
 
     def _next(self, job: Job) -> datetime:
         return self.world.now() + timedelta(seconds=job.every or 0)

@@ -97,7 +97,7 @@ def quoted(text: str) -> str:
 
 
 def _page(page: Page[Any], where: Where) -> bytes:
-    count = len(page.items)
+    count = page.total if page.counts_all else len(page.items)
     reachable = page.total if page.reachable is None else min(page.total, page.reachable)
     last = max(1, -(-reachable // page.per_page))
     facts = {
@@ -108,21 +108,26 @@ def _page(page: Page[Any], where: Where) -> bytes:
         "total_pages": last,
     }
 
-    def at(number: int) -> dict[str, str]:
-        kept = [(name, value) for name, value in where.query if name not in ("page", "per_page")]
-        query = urlencode([*kept, ("page", str(number)), ("per_page", str(page.per_page))])
+    def at(number: int, cursor: str | None = None) -> dict[str, str]:
+        kept = [(name, value) for name, value in where.query if name not in ("page", "per_page", "cursor")]
+        place = [("cursor", cursor)] if cursor else []
+        query = urlencode([*kept, ("page", str(number)), ("per_page", str(page.per_page)), *place])
         return {"href": f"{where.base}{quote(where.path)}?{query}"}
 
-    links: dict[str, Any] = {"self": at(page.page)}
-    if page.page < last:
-        links["next"] = at(page.page + 1)
-    if page.page > 1:
-        links[page.previous] = at(min(page.page - 1, last))
+    here = next((value for name, value in where.query if name == "cursor"), None)
+    links: dict[str, Any] = {"self": at(page.page, here if page.cursors else None)}
+    beside = page.cursors
+    if beside.next if beside else page.page < last:
+        links["next"] = at(page.page + 1, beside.next if beside else None)
+    if beside.previous if beside else page.page > 1:
+        before = page.page - 1 if beside else min(page.page - 1, last)
+        links[page.previous] = at(max(1, before), beside.previous if beside else None)
     if page.bounds:
-        links |= {"first": at(1), "last": at(last)}
+        links |= {"first": at(1), "last": at(last, beside.last if beside and last > 1 else None)}
     for rel, link in page.extra_links.items():
         links[rel] = {**link, "href": f"{where.base}{link['href']}"}
     body: dict[str, Any] = {name: facts[name] for name in page.members}
+    body |= page.also
     body["_embedded"] = {page.rel: [msgspec.Raw(render(item, where)) for item in page.items]}
     body["_links"] = links
     return encode(body)

@@ -107,6 +107,14 @@ def body_of(operation: Operation) -> Any:
     return get_args(hint)[0] if get_origin(hint) is Patch else hint
 
 
+def example_of(shape: Any) -> Any:
+    """What a body may look like: the shape's example, of a list one such item."""
+    if get_origin(shape) is list:
+        inner = get_args(shape)[0].example
+        return None if inner is None else [dict(inner)]
+    return None if shape.example is None else dict(shape.example)
+
+
 def spoken(apis: Iterable[Api]) -> list[Any]:
     """Every shape that crosses the wire, each once."""
     types: dict[Any, None] = {}
@@ -141,7 +149,7 @@ class Schemas:
             if kind.example is not None:
                 schema["examples"] = [dict(kind.example)]
         for kind in kinds:
-            if kind.example is not None and kind.__name__ in self.components:
+            if get_origin(kind) is None and kind.__name__ in self.components and kind.example is not None:
                 self.components[kind.__name__]["examples"] = [dict(kind.example)]
 
     def _all_shapes(self, kinds: Iterable[Any]) -> list[Any]:
@@ -224,6 +232,8 @@ def parameters(operation: Operation) -> list[dict[str, Any]]:
 
 def request_body(operation: Operation, schemas: Schemas) -> dict[str, Any] | None:
     hint: Any = get_type_hints(operation.run).get("body")
+    if "upload" in inspect.signature(operation.run).parameters:
+        return {"required": True, "content": {media: {} for media in operation.media}}
     if hint is None:
         if operation.takes is None or operation.method == "GET":
             return None
@@ -232,7 +242,7 @@ def request_body(operation: Operation, schemas: Schemas) -> dict[str, Any] | Non
     shape = body_of(operation)
     content: dict[str, Any] = {}
     for media in operation.media:
-        if media == "application/json-patch+json":
+        if media == "application/json-patch+json" and get_origin(hint) is Patch:
             step = {"type": "object", "required": ["op", "path"], "properties": {
                 "op": {"enum": ["add", "remove", "replace", "move", "copy", "test"]},
                 "path": {"type": "string"}, "from": {"type": "string"}, "value": {},
@@ -242,8 +252,9 @@ def request_body(operation: Operation, schemas: Schemas) -> dict[str, Any] | Non
             content[media] = {"schema": {"type": "object"}}
         else:
             content[media] = {"schema": schemas.refs[shape]}
-        if shape.example is not None and media != "application/json-patch+json":
-            content[media]["example"] = dict(shape.example)
+        steps = get_origin(hint) is Patch and media == "application/json-patch+json"
+        if (example := example_of(shape)) is not None and not steps:
+            content[media]["example"] = example
     return {"required": True, "content": content}
 
 

@@ -20,6 +20,7 @@ from .reading import (
     FORM,
     Pairs,
     Receive,
+    as_upload,
     body_reader,
     check_headers,
     cookies,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 HAL = "application/hal+json"
 TRIES = 3  # of a transaction that the database asked to be repeated
+BESIDE = frozenset({"query", "body", "asked", "upload", "if_match"})  # what a handler may take beside path members
 _accepted: dict[bytes, str | None] = {b"": JSON, b"*/*": JSON, b"application/json": JSON, HAL.encode(): HAL}
 
 
@@ -72,18 +74,13 @@ class Endpoint:
     def __init__(self, operation: Operation) -> None:
         hints = get_type_hints(operation.run)
         names = [name for name in inspect.signature(operation.run).parameters if name != "ctx"]
-        if (named := set(re.findall(r"{(\w+)}", operation.path))) != set(names) - {
-            "query",
-            "body",
-            "asked",
-            "if_match",
-        }:
+        if (named := set(re.findall(r"{(\w+)}", operation.path))) != set(names) - BESIDE:
             raise TypeError(f"{operation_name(operation)}: the path names {sorted(named)}, the handler takes {names}")
         self.operation = operation
         self.name = operation_name(operation)
         self.scope = "" if operation.fence is Open.PUBLIC else operation.fence.name
         self.wants = frozenset(names)
-        self.plain = not self.wants & {"query", "body", "asked", "if_match"}
+        self.plain = not self.wants & BESIDE
         self.query: Callable[[Pairs], Any] | None = query_reader(hints["query"]) if "query" in names else None
         self.body: Callable[[bytes, bytes | None], Any] | None = (
             body_reader(hints["body"], operation.media) if "body" in names else None
@@ -135,7 +132,7 @@ class Endpoint:
                 made = self._made(result, where, media, headers.get(b"if-none-match"))
                 break
             except TryAgain:
-                if attempt == TRIES - 1:
+                if attempt == TRIES - 1 or "upload" in given:
                     raise
         if self.writes:
             app.bell()
@@ -167,6 +164,8 @@ class Endpoint:
             given["body"] = self.body(raw, headers.get(b"content-type"))
         if "asked" in self.wants:
             given["asked"] = asked(scope, headers, query, raw)
+        if "upload" in self.wants:
+            given["upload"] = as_upload(receive, headers)
         if "if_match" in self.wants:
             header = headers.get(b"if-match")
             given["if_match"] = read_if_match(header.decode("latin-1") if header is not None else None)

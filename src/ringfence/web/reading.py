@@ -1,7 +1,7 @@
 """From what came over the wire to typed values: query, body, forms, headers. What is wrong is named by field."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, get_args, get_origin
 from urllib.parse import parse_qsl, unquote_to_bytes
 
@@ -18,7 +18,7 @@ from ringfence.kernel.problems import (
     Fault,
     wrong,
 )
-from ringfence.kernel.shapes import IfMatch, misfit
+from ringfence.kernel.shapes import IfMatch, Upload, misfit
 
 Receive = Callable[[], Any]
 Pairs = list[tuple[str, str]]
@@ -110,6 +110,29 @@ async def read_body(receive: Receive, announced: bytes | None, limit: int) -> by
     if len(body) > limit:
         raise Fault(TOO_LARGE, f"The body may have {limit} bytes.")
     return body
+
+
+def as_upload(receive: Receive, headers: Mapping[bytes, bytes]) -> Upload:
+    """The body as a file that is still coming."""
+    announced = headers.get(b"content-length")
+    if announced is not None and not (announced.isdigit() and len(announced) <= 18):
+        raise Fault(INVALID, "Content-Length is not a number.")
+
+    async def chunks() -> AsyncIterator[bytes]:
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise Fault(INCOMPLETE)
+            yield message.get("body", b"")
+            more = message.get("more_body", False)
+
+    return Upload(
+        content_type=media_type(headers.get(b"content-type")),
+        encoding=headers.get(b"content-encoding", b"").decode("latin-1").strip().lower(),
+        length=None if announced is None else int(announced),
+        chunks=chunks,
+    )
 
 
 def media_type(header: bytes | None) -> str:

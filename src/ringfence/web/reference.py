@@ -18,7 +18,7 @@ from ringfence.kernel.problems import NO_SUCH_PATH, Fault, Problem
 from ringfence.kernel.shapes import Plain, See, Sheet
 
 from .hal import Where, encode, render
-from .openapi import Schemas, body_of, contract, parameters, problems_of, returned, summary, wrapped_member
+from .openapi import Schemas, body_of, contract, example_of, parameters, problems_of, returned, summary, wrapped_member
 
 STATIC = Path(__file__).with_name("static")
 MEDIA = {".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
@@ -120,7 +120,7 @@ def members_of(operation: Operation, schemas: Schemas) -> list[dict[str, Any]]:
 def example_answer(operation: Operation, base: str) -> str:
     """What an operation answers, made of the example of its shape; of a page the members that every page has."""
     kind, shape = returned(operation)
-    if shape is None or shape.example is None:
+    if getattr(shape, "example", None) is None:
         return ""
     made: Any = json.loads(render(msgspec.convert(dict(shape.example), shape), Where(base, "", [])))
     if kind == "wrapped":
@@ -135,7 +135,7 @@ def example_answer(operation: Operation, base: str) -> str:
 def example_request(operation: Operation, base: str) -> str:
     """An operation as a line for the shell; members of the path are variables of it, like the token."""
     shape = sent_to(operation)
-    example = shape.example if shape is not None else None
+    example = example_of(shape) if shape is not None else None
     if operation.takes is not None and example is None:
         return ""  # asked by a browser
     parts = ["curl"]
@@ -151,10 +151,8 @@ def example_request(operation: Operation, base: str) -> str:
         parts += [f"--data-urlencode {quote(f'{name}={value}')}" for name, value in (example or {}).items()]
     elif example is not None:
         parts.append(f'-H "Content-Type: {operation.media[0]}"')
-        text = json.dumps(dict(example), ensure_ascii=False)
-        parts.append(
-            f"-d {quote(text if len(text) < SHORT else json.dumps(dict(example), indent=2, ensure_ascii=False))}"
-        )
+        text = json.dumps(example, ensure_ascii=False)
+        parts.append(f"-d {quote(text if len(text) < SHORT else json.dumps(example, indent=2, ensure_ascii=False))}")
     steps = [f"${step[1:-1].upper()}" if step.startswith("{") else step for step in operation.path.split("/")]
     return " \\\n  ".join([*parts, f'"{base}{"/".join(steps)}"'])
 

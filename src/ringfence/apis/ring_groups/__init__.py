@@ -1,0 +1,1 @@
+"""The groups that calls ring in."""
