@@ -11,6 +11,7 @@ from .accounts.api import API as ACCOUNTS
 from .attributes.api import API as ATTRIBUTES
 from .contacts.api import API as CONTACTS
 from .do_not_call_lists.api import API as DO_NOT_CALL_LISTS
+from .phone_validation.api import API as PHONE_VALIDATION
 from .record_lists.api import API as RECORD_LISTS
 from .ring_groups.api import API as RING_GROUPS
 from .users.api import API as USERS
@@ -29,4 +30,5 @@ APIS = (
     UPLOADS,
     RECORD_LISTS,
     DO_NOT_CALL_LISTS,
+    PHONE_VALIDATION,
 )

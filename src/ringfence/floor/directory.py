@@ -1,6 +1,6 @@
 """Writing the directory: accounts, roles, people, ring groups and numbers. Declared in a file, not by the APIs."""
 
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -8,10 +8,11 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from ringfence.fence.view import changed
 from ringfence.kernel.catalog import Api, EventType
 from ringfence.kernel.ctx import Ctx
+from ringfence.kernel.problems import NOT_FOUND, Fault, wrong
 from ringfence.kernel.shapes import Shape
 from ringfence.store.columns import Json, Moment
 from ringfence.store.outbox import emit
-from ringfence.store.query import ACCOUNT, Row, Statement, adding, change, mine
+from ringfence.store.query import ACCOUNT, Row, Statement, adding, all_rows, change, find, mine
 from ringfence.store.tables.identity import accounts, numbers, ring_group_users, ring_groups, roles, users
 
 
@@ -36,12 +37,20 @@ class NumberFacts(Shape):
     label: str
 
 
+class MembershipFacts(Shape):
+    """The ring groups that a person now belongs to."""
+
+    user_id: str
+    ring_groups: list[str]
+
+
 ACCOUNT_CREATED = EventType("account.created", AccountFacts, "An account was made")
 ACCOUNT_CHANGED = EventType("account.changed", AccountFacts, "Facts of an account were changed")
 ROLE_CHANGED = EventType("role.changed", Named, "What a role allows was changed")
 USER_CREATED = EventType("user.created", UserFacts, "A person was added")
 USER_CHANGED = EventType("user.changed", UserFacts, "Facts, roles or the password of a person were changed")
 RING_GROUP_CHANGED = EventType("ring_group.changed", Named, "A ring group was made or changed")
+MEMBERSHIP_CHANGED = EventType("user.ring_groups_changed", MembershipFacts, "A person joined or left ring groups")
 NUMBER_CHANGED = EventType("number.changed", NumberFacts, "A phone number was added or relabelled")
 
 ADD_ACCOUNT, ADD_USER = adding(accounts, everywhere=True), adding(users)
@@ -96,12 +105,24 @@ SET_NUMBER = Statement(
         index_elements=[numbers.c.account_id, numbers.c.number], set_={"label": bindparam("new_label")}
     )
 )
-LEAVE_GROUPS = Statement(
+GROUPS_OF = Statement(
+    mine(ring_group_users, ring_group_users.c.ring_group)
+    .where(ring_group_users.c.user_id == bindparam("user"))
+    .order_by(ring_group_users.c.ring_group)
+)
+LEAVE_GROUP = Statement(
     delete(ring_group_users).where(
-        ring_group_users.c.account_id == ACCOUNT, ring_group_users.c.user_id == bindparam("user")
+        ring_group_users.c.account_id == ACCOUNT,
+        ring_group_users.c.user_id == bindparam("user"),
+        ring_group_users.c.ring_group == bindparam("group"),
     )
 )
-JOIN_GROUP = adding(ring_group_users)
+JOIN_GROUP = Statement(
+    upsert(ring_group_users)
+    .values(account_id=ACCOUNT, ring_group=bindparam("group"), user_id=bindparam("user"))
+    .on_conflict_do_nothing()
+)
+USER = Statement(mine(users, users.c.id).where(users.c.id == bindparam("user")))
 
 
 async def create_account(ctx: Ctx, *, id: str, name: str, company_name: str, email: str, timezone: str) -> None:
@@ -168,9 +189,38 @@ async def set_password(ctx: Ctx, *, user: Row, password_hash: str) -> None:
 
 async def set_membership(ctx: Ctx, *, user: str, ring_groups: list[str]) -> None:
     """The ring groups that a person belongs to, and no others."""
-    await change(ctx, LEAVE_GROUPS, user=user)
-    for name in ring_groups:
-        await ctx.db.run(JOIN_GROUP, account_id=ctx.account, ring_group=name, user_id=user)
+    have = {row["ring_group"] for row in await all_rows(ctx, GROUPS_OF, user=user)}
+    await _move(ctx, user, join=set(ring_groups) - have, leave=have - set(ring_groups))
+
+
+async def _move(ctx: Ctx, user: str, *, join: set[str], leave: set[str]) -> None:
+    moved = 0
+    for name in sorted(leave):
+        moved += await change(ctx, LEAVE_GROUP, user=user, group=name)
+    for name in sorted(join):
+        moved += await change(ctx, JOIN_GROUP, user=user, group=name)
+    if moved:
+        now = [row["ring_group"] for row in await all_rows(ctx, GROUPS_OF, user=user)]
+        await emit(ctx, MEMBERSHIP_CHANGED, user, MembershipFacts(user_id=user, ring_groups=now))
+
+
+Change = Literal["assign", "unassign", "replace"]
+
+
+async def change_membership(ctx: Ctx, what: Change, given: list[tuple[str, list[str]]]) -> None:
+    """Put people into ring groups, take them out, or say which they are in: all of it or, with a Fault, nothing."""
+    known = {row["name"] for row in await all_rows(ctx, ALL_RING_GROUPS)}
+    for index, (user, names) in enumerate(given):
+        if await find(ctx, USER, user=user) is None:
+            raise Fault(NOT_FOUND, f"There is no person {user!r} in this account.")
+        if strange := [name for name in names if name not in known]:
+            raise wrong(f"[{index}].ring_groups", f"there is no ring group {strange[0]!r}")
+        if what == "replace":
+            await set_membership(ctx, user=user, ring_groups=names)
+        elif what == "assign":
+            await _move(ctx, user, join=set(names), leave=set())
+        else:
+            await _move(ctx, user, join=set(), leave=set(names))
 
 
 async def set_ring_group(ctx: Ctx, *, name: str, short_abandoned_threshold: int, wait_time_threshold: int) -> None:
@@ -196,6 +246,7 @@ FLOOR = Api(
         USER_CREATED,
         USER_CHANGED,
         RING_GROUP_CHANGED,
+        MEMBERSHIP_CHANGED,
         NUMBER_CHANGED,
     ),
 )

@@ -99,6 +99,7 @@ class Operation:
     writes: bool | None = None  # None: all but GET do
     takes: type | None = None  # what the form or query holds, where the handler reads the request itself
     gives: type | None = None  # what a Plain answer holds
+    ages: str = ""  # begin of the names of two settings: `…_deprecation` and `…_sunset`, days for headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,3 +119,8 @@ class Api:
 def operation_name(operation: Operation) -> str:
     """`GET /contacts/{id}`: how an operation is called in logs, metrics and usage."""
     return f"{operation.method} {operation.path}"
+
+
+def takes_key(operation: Operation) -> bool:
+    """Whether an Idempotency-Key means anything to an operation: a POST that only looks something up takes none."""
+    return operation.method == "POST" and operation.fence is not PUBLIC and operation.writes is not False

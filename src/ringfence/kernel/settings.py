@@ -4,6 +4,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,9 @@ class Settings:
     list_records: int = key(250_000, "Records that a record list may hold.")
     do_not_call_lists: int = key(60, "Do-not-call lists that an account may have.")
     list_entries: int = key(1_000_000, "Entries that a do-not-call list may hold.")
+    administrator_role: str = key("admin", "The role whose people administer their account.")
+    ring_groups_deprecation: str = key("", "Day since which ring groups are deprecated, for a Deprecation header.")
+    ring_groups_sunset: str = key("", "Day from which ring groups may be gone, for a Sunset header.")
     attribute_stars: bool = key(False, "Take proficiencies of 1 to 5 stars too, beside 20 to 100.")
     private_receivers: bool = key(False, "Let callbacks call http and addresses that are not public.")
     connections: int = key(10, "PostgreSQL connections of one process.")
@@ -66,6 +70,7 @@ class Settings:
 
 
 WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+DAYS = ("ring_groups_deprecation", "ring_groups_sunset")
 CHOICES = {"token_algorithm": ("ES256", "RS256"), "log_format": ("text", "json")}
 
 
@@ -76,6 +81,13 @@ class BadSetting(Exception):
 def variable(name: str) -> str:
     """The environment variable of a setting."""
     return f"RINGFENCE_{name.upper()}"
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 def _typed(name: str, kind: Any, value: Any, where: str) -> Any:
@@ -89,6 +101,8 @@ def _typed(name: str, kind: Any, value: Any, where: str) -> Any:
         raise BadSetting(f"{where} must be a {kind.__name__}, not {value!r}.") from None
     if kind in (int, float) and not 0 <= typed < 2**31:
         raise BadSetting(f"{where} must be zero or more, not {value!r}.")
+    if name in DAYS and typed and not _is_day(typed):
+        raise BadSetting(f"{where} must be a day as in 2026-07-31, not {value!r}.")
     if name in CHOICES and typed not in CHOICES[name]:
         raise BadSetting(f"{where} must be {' or '.join(CHOICES[name])}, not {value!r}.")
     return typed

@@ -14,7 +14,7 @@ from .problems import INVALID, Fault, FieldError
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
     """The one base of everything that crosses the wire.
 
-    `links` maps a relation to a path template over the shape's own fields (`/contacts/{id}`);
+    `links` maps a relation to a path template over the shape's own fields (`/contacts/{id}`, `/x/{inner.id}`);
     `example` is shown in the documentation and sent by the tests.
     """
 

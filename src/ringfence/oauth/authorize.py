@@ -195,10 +195,12 @@ def proof_holds(house: House, purpose: str, cookie: str, query: str, proof: str)
     return bool(cookie) and house.vault.matches(f"{purpose} {cookie} {query}", proof)
 
 
-def cookie_header(house: House, name: str, value: str, *, lifetime: int | None = None) -> tuple[str, str]:
+def cookie_header(
+    house: House, name: str, value: str, *, path: str = "/oauth", lifetime: int | None = None
+) -> tuple[str, str]:
     secure = "; Secure" if house.identity_base.startswith("https://") else ""
     age = f"; Max-Age={lifetime}" if lifetime is not None else ""
-    return ("set-cookie", f"{name}={value}; Path=/oauth; HttpOnly; SameSite=Lax{age}{secure}")
+    return ("set-cookie", f"{name}={value}; Path={path}; HttpOnly; SameSite=Lax{age}{secure}")
 
 
 def login_sheet(

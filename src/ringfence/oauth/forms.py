@@ -60,7 +60,7 @@ async def login(ctx: Ctx, asked: Asked) -> See | Sheet:
     session = await people.start_session(ctx, who["id"], email)
     lifetime = house.settings.session_lifetime
     cookies = (
-        cookie_header(house, COOKIE, session.cookie, lifetime=lifetime),
+        cookie_header(house, COOKIE, session.cookie, path="/", lifetime=lifetime),
         cookie_header(house, PRELOGIN, "", lifetime=0),
         ("cache-control", "no-store"),
     )

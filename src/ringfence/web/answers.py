@@ -1,6 +1,8 @@
 """What a handler returned, or what went wrong, as status, headers and body."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -8,6 +10,7 @@ import msgspec
 
 from ringfence.kernel.catalog import Errors
 from ringfence.kernel.problems import INSUFFICIENT_SCOPE, INVALID_TOKEN, NOT_AUTHENTICATED, Fault
+from ringfence.kernel.settings import Settings
 from ringfence.kernel.shapes import Page, Plain, See, Shape, Sheet, Stream, Versioned, Wrapped
 
 from .hal import Where, encode, render
@@ -53,6 +56,21 @@ def answer(result: Any, status: int, where: Where, media: str, if_none_match: st
             return Answer(status, (("content-type", "text/event-stream"),), b"", result)
         case _:
             raise TypeError(f"a handler returned {type(result).__name__}")
+
+
+def ageing(settings: Settings, name: str) -> Headers:
+    """Deprecation (RFC 9745) and Sunset (RFC 8594), where the settings give the days."""
+    since, until = getattr(settings, f"{name}_deprecation"), getattr(settings, f"{name}_sunset")
+    found: Headers = []
+    if since:
+        found.append(("deprecation", f"@{int(_midnight(since).timestamp())}"))
+    if until:
+        found.append(("sunset", format_datetime(_midnight(until), usegmt=True)))
+    return found
+
+
+def _midnight(day: str) -> datetime:
+    return datetime.fromisoformat(day).replace(tzinfo=UTC)
 
 
 def sheet(page: Sheet) -> Answer:

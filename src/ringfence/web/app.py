@@ -23,7 +23,7 @@ from ringfence.kernel.problems import (
 )
 from ringfence.store.db import BadValue, DatabaseUnavailable, DuplicateRow, TryAgain
 
-from .answers import JSON, Answer, frame, refusal
+from .answers import JSON, Answer, ageing, frame, refusal
 from .operation import HAL, Endpoint
 from .routes import Routes
 
@@ -77,6 +77,8 @@ class App:
             self.in_flight -= 1
         if endpoint is not None:
             endpoint.note(made.status, started)
+            if endpoint.operation.ages:
+                made = made._replace(headers=[*made.headers, *ageing(self.house.settings, endpoint.operation.ages)])
         if self._log_all:
             log.info("request", method=scope["method"], path=scope["path"], status=made.status, tid=tid)
         await _send(send, made, tid, allowance, scope["method"] == "HEAD")

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
+from operator import attrgetter
 from typing import Any, NamedTuple, get_type_hints
 from urllib.parse import quote, urlencode
 
@@ -78,13 +79,13 @@ def _links(templates: Mapping[str, Any]) -> Callable[[Any, str], bytes]:
     text = msgspec.json.encode(
         {rel: {"href": t} if isinstance(t, str) else dict(t) for rel, t in templates.items()}
     ).decode()
-    pieces = re.split(r'(?<=":")(?=/)|{(\w+)}', text)  # text, a field or None where the base goes, text, …
+    pieces = re.split(r'(?<=":")(?=/)|{([\w.]+)}', text)  # text, a field or None where the base goes, text, …
     template = "%s".join(piece.replace("%", "%%") for piece in pieces[::2])
     slots = pieces[1::2]
-    fields = [field for field in dict.fromkeys(slots) if field is not None]
+    fields = {name: attrgetter(name) for name in slots if name is not None}
 
     def write(shape: Any, base: str) -> bytes:
-        known: dict[str | None, str] = {field: quoted(str(getattr(shape, field))) for field in fields}
+        known: dict[str | None, str] = {name: quoted(str(found(shape))) for name, found in fields.items()}
         known[None] = base
         return (template % tuple([known[slot] for slot in slots])).encode()
 

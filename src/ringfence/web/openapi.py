@@ -7,7 +7,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from ringfence.kernel.catalog import Api, Errors, Open, Operation
+from ringfence.kernel.catalog import Api, Errors, Open, Operation, takes_key
 from ringfence.kernel.patch import Patch
 from ringfence.kernel.problems import (
     BUSY_KEY,
@@ -75,7 +75,7 @@ def problems_of(operation: Operation) -> list[Problem]:
         found.append(TOO_LARGE)
     if "body" in inspect.signature(operation.run).parameters:
         found += [MALFORMED, UNSUPPORTED_MEDIA]
-    if operation.method == "POST" and operation.fence is not Open.PUBLIC:
+    if takes_key(operation):
         found += [BUSY_KEY, REUSED_KEY]
     return list(dict.fromkeys([*operation.problems, *found]))
 
@@ -224,7 +224,7 @@ def parameters(operation: Operation) -> list[dict[str, Any]]:
     header = {"in": "header", "required": False, "schema": {"type": "string"}}
     if "if_match" in names:
         found.append({"name": "If-Match", "description": "The ETag of the version you read.", **header})
-    if operation.method == "POST" and operation.fence is not Open.PUBLIC:
+    if takes_key(operation):
         about = "The same key with the same request gives the same answer again."
         found.append({"name": "Idempotency-Key", "description": about, **header})
     return found

@@ -5,10 +5,13 @@ from urllib.parse import quote
 
 import msgspec
 
-from ringfence.kernel.catalog import Api, Operation, Scope
+from ringfence.floor.directory import change_membership
+from ringfence.floor.lists import few
+from ringfence.kernel.catalog import PUBLIC, Api, Operation, Scope
 from ringfence.kernel.ctx import Ctx
 from ringfence.kernel.problems import NOT_FOUND
-from ringfence.kernel.shapes import Page, PageQuery, Shape
+from ringfence.kernel.shapes import Asked, Page, PageQuery, Shape
+from ringfence.oauth.administration import PROBLEMS, administrator
 from ringfence.store.query import Row
 
 from . import domain
@@ -30,6 +33,24 @@ class Member(Shape):
     id: str
     links: ClassVar = {"self": "/users/{id}"}
     example: ClassVar = {"id": "5f0000000000000000000001"}
+
+
+Names = Annotated[list[Annotated[str, msgspec.Meta(max_length=255)]], msgspec.Meta(max_length=200)]
+
+
+class Membership(Shape):
+    """A person and ring groups, by name."""
+
+    user_id: Annotated[str, msgspec.Meta(max_length=24)]
+    ring_groups: Annotated[Names, msgspec.Meta(min_length=1)]
+    example: ClassVar = {"user_id": "5f0000000000000000000001", "ring_groups": ["Support"]}
+
+
+class Replacement(Shape):
+    """All the ring groups that a person is to be in."""
+
+    ring_groups: Names
+    example: ClassVar = {"ring_groups": ["Support"]}
 
 
 class RingGroupQuery(PageQuery):
@@ -71,13 +92,78 @@ async def list_members(ctx: Ctx, ring_group: str, query: MemberQuery) -> Page[Me
     return msgspec.structs.replace(found.map(lambda row: Member(id=row["id"])), extra_links=links)
 
 
+async def assign(ctx: Ctx, asked: Asked, body: list[Membership]) -> None:
+    """Put people into ring groups
+
+    For administrators in their browsers: it takes their session, not a token.
+    """
+    few(body)
+    within = await administrator(ctx, asked)
+    await change_membership(within, "assign", [(one.user_id, one.ring_groups) for one in body])
+
+
+async def unassign(ctx: Ctx, asked: Asked, body: list[Membership]) -> None:
+    """Take people out of ring groups
+
+    For administrators in their browsers: it takes their session, not a token.
+    """
+    few(body)
+    within = await administrator(ctx, asked)
+    await change_membership(within, "unassign", [(one.user_id, one.ring_groups) for one in body])
+
+
+async def replace(ctx: Ctx, user_id: str, asked: Asked, body: Replacement) -> None:
+    """Say which ring groups a person is in
+
+    For administrators in their browsers: it takes their session, not a token.
+    """
+    within = await administrator(ctx, asked)
+    await change_membership(within, "replace", [(user_id, body.ring_groups)])
+
+
+OURS = (*PROBLEMS, NOT_FOUND)
+ACTIONS = "/actions/users"
 API = Api(
     name="ring_groups",
     title="Ring Groups API",
     about="Ring groups and their members.",
     scopes=(READ, MEMBERS),
     operations=(
-        Operation("GET", "/ring-groups", READ, list_ring_groups),
-        Operation("GET", "/ring-groups/{ring_group}/users", MEMBERS, list_members, problems=(NOT_FOUND,)),
+        Operation("GET", "/ring-groups", READ, list_ring_groups, ages="ring_groups"),
+        Operation(
+            "GET",
+            "/ring-groups/{ring_group}/users",
+            MEMBERS,
+            list_members,
+            problems=(NOT_FOUND,),
+            ages="ring_groups",
+        ),
+        Operation(
+            "POST",
+            f"{ACTIONS}/assign-ring-groups",
+            PUBLIC,
+            assign,
+            status=204,
+            problems=OURS,
+            ages="ring_groups",
+        ),
+        Operation(
+            "POST",
+            f"{ACTIONS}/unassign-ring-groups",
+            PUBLIC,
+            unassign,
+            status=204,
+            problems=OURS,
+            ages="ring_groups",
+        ),
+        Operation(
+            "PUT",
+            "/users/{user_id}/ring-groups",
+            PUBLIC,
+            replace,
+            status=204,
+            problems=OURS,
+            ages="ring_groups",
+        ),
     ),
 )

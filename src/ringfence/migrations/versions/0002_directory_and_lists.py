@@ -53,6 +53,16 @@ def upgrade() -> None:
     )
     op.create_index("lists_account", "lists", ["account_id", "kind"], unique=False)
     op.create_table(
+        "phone_validations",
+        sa.Column("account_id", sa.String(length=24), nullable=False),
+        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("hour", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("account_id", "number", "hour"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("phone_validations_hour", "phone_validations", ["hour"], unique=False)
+    op.create_table(
         "record_phones",
         sa.Column("list_id", Uuid(), nullable=False),
         sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
