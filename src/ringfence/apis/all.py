@@ -8,6 +8,7 @@ from ringfence.oauth.api import API as OAUTH
 from ringfence.web.idempotency import IDEMPOTENCY
 
 from .accounts.api import API as ACCOUNTS
+from .apps.api import API as APPS
 from .attributes.api import API as ATTRIBUTES
 from .contacts.api import API as CONTACTS
 from .do_not_call_lists.api import API as DO_NOT_CALL_LISTS
@@ -24,6 +25,7 @@ APIS = (
     OAUTH,
     ACCOUNTS,
     USERS,
+    APPS,
     CONTACTS,
     ATTRIBUTES,
     RING_GROUPS,

@@ -53,10 +53,9 @@ TRIM = Statement(
     everywhere=True,
 )
 ACCOUNTS = Statement(select(accounts.c.id, accounts.c.name), everywhere=True)
-CLIENTS = Statement(select(clients).where(clients.c.deleted_at.is_(None)), everywhere=True)
-CLIENT = Statement(
-    select(clients).where(clients.c.id == bindparam("id"), clients.c.deleted_at.is_(None)), everywhere=True
-)
+_serving = (clients.c.deleted_at.is_(None), clients.c.suspended_at.is_(None))
+CLIENTS = Statement(select(clients).where(*_serving), everywhere=True)
+CLIENT = Statement(select(clients).where(clients.c.id == bindparam("id"), *_serving), everywhere=True)
 _live = select(scope_grants.c.client_id, scope_grants.c.scope, scope_grants.c.effective_at).where(
     scope_grants.c.ended_at.is_(None)
 )

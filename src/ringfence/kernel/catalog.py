@@ -40,6 +40,10 @@ class Errors(Enum):
     ENVELOPE = "envelope"  # {code, message, description, fields}
     OAUTH = "oauth"  # RFC 6749 section 5.2: {error, error_description}
     PAGE = "page"  # a page for a person
+    STATE = "state"  # the envelope, and its sentence as `error` beside
+
+
+ENVELOPES = (Errors.ENVELOPE, Errors.STATE)
 
 
 @dataclass(frozen=True, slots=True)

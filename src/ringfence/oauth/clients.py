@@ -52,7 +52,11 @@ CLIENT_CHANGED = EventType("client.changed", ClientFacts, "An OAuth client's red
 SECRET_ROTATED = EventType("client.secret_rotated", SecretFacts, "An OAuth client got a new secret")
 KEY_ADDED = EventType("client.key_added", ClientName, "An OAuth client got a key for signed assertions")
 CLIENT_DELETED = EventType("client.deleted", ClientName, "An OAuth client was deleted, with all it was given")
-EVENTS = (CLIENT_CREATED, CLIENT_CHANGED, SECRET_ROTATED, KEY_ADDED, CLIENT_DELETED)
+CLIENT_SUSPENDED = EventType("client.suspended", ClientName, "An OAuth client is refused until it is resumed")
+CLIENT_RESUMED = EventType("client.resumed", ClientName, "An OAuth client is taken again")
+EVENTS = (
+    CLIENT_CREATED, CLIENT_CHANGED, SECRET_ROTATED, KEY_ADDED, CLIENT_SUSPENDED, CLIENT_RESUMED, CLIENT_DELETED
+)  # fmt: skip
 
 ADD = adding(clients)
 LIVE = Statement(mine(clients).where(clients.c.deleted_at.is_(None)).order_by(clients.c.created_at, clients.c.id))
@@ -66,6 +70,7 @@ SET_KEYS = Statement(_one.values(keys=bindparam("jwks", type_=Json)))
 SET_FACTS = Statement(
     _one.values(redirect_uris=bindparam("uris", type_=Json), grant_types=bindparam("types", type_=Json))
 )
+SUSPEND = Statement(_one.values(suspended_at=bindparam("since", type_=Moment)))
 DELETE = Statement(_one.values(deleted_at=bindparam("at", type_=Moment)))
 
 
@@ -164,6 +169,7 @@ async def create(
         "created_at": ctx.now(),
         "created_by": ctx.actor,
         "deleted_at": None,
+        "suspended_at": None,
     }
     try:
         await ctx.db.run(ADD, **row)
@@ -249,6 +255,15 @@ async def register_key(ctx: Ctx, *, client: str, jwk: dict[str, Any]) -> str:
     kid = str(jwk.get("kid") or ctx.new_key())
     await _add_key(ctx, row, dict(key.as_dict(private=False)) | {"kid": kid, "alg": jwk["alg"], "use": "sig"})
     return kid
+
+
+async def suspend(ctx: Ctx, *, client: str, suspended: bool) -> None:
+    """Refuse a client and its tokens from the next request on, or no longer; its grants stay."""
+    row = await get(ctx, client)
+    await change(ctx, SUSPEND, client=row["id"], since=ctx.now() if suspended else None)
+    what = CLIENT_SUSPENDED if suspended else CLIENT_RESUMED
+    await emit(ctx, what, row["id"], ClientName(client_id=row["id"], name=row["name"]))
+    await changed(ctx, "client", row["id"])
 
 
 async def delete(ctx: Ctx, *, client: str, reason: str = "client deleted") -> Row:

@@ -92,6 +92,10 @@ def refusal(fault: Fault, errors: Errors, realm: str) -> Answer:
             return _oauth(fault)
         case Errors.PAGE:
             return _page(fault)
+        case Errors.STATE:
+            told = fault.detail.description or fault.problem.message
+            fault.detail.extra["error"] = told
+            return _envelope(fault, realm)
         case _:
             return _envelope(fault, realm)
 

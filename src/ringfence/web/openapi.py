@@ -7,7 +7,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from ringfence.kernel.catalog import Api, Errors, Open, Operation, takes_key
+from ringfence.kernel.catalog import ENVELOPES, Api, Errors, Open, Operation, takes_key
 from ringfence.kernel.patch import Patch
 from ringfence.kernel.problems import (
     BUSY_KEY,
@@ -69,7 +69,7 @@ def problems_of(operation: Operation) -> list[Problem]:
     found: list[Problem] = [INVALID, HEADERS_TOO_LARGE, UNAVAILABLE]
     if operation.fence is not Open.PUBLIC:
         found += [NOT_AUTHENTICATED, INVALID_TOKEN, INSUFFICIENT_SCOPE, TOO_MANY]
-        if operation.errors is Errors.ENVELOPE:
+        if operation.errors in ENVELOPES:
             found.append(NOT_ACCEPTABLE)
     if operation.method != "GET":
         found.append(TOO_LARGE)
@@ -181,7 +181,7 @@ class Schemas:
             case "page":
                 schema = {
                     "type": "object",
-                    "required": ["total", "count", "_embedded", "_links"],
+                    "required": ["_embedded", "_links"],
                     "properties": {
                         **{n: {"type": "integer"} for n in ("total", "count", "page", "per_page", "total_pages")},
                         "_embedded": {

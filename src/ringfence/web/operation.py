@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 from urllib.parse import urlsplit
 
 from ringfence.fence.gate import NOBODY, Principal, bearer
-from ringfence.kernel.catalog import Errors, Open, Operation, operation_name, takes_key
+from ringfence.kernel.catalog import ENVELOPES, Open, Operation, operation_name, takes_key
 from ringfence.kernel.problems import NOT_ACCEPTABLE, TOO_MANY, Fault
 from ringfence.kernel.shapes import Asked
 from ringfence.store.db import TryAgain
@@ -88,7 +88,7 @@ class Endpoint:
         self.writes = operation.method != "GET" if operation.writes is None else operation.writes
         self.reads_body = operation.method != "GET" and not self.wants.isdisjoint(("body", "asked"))
         self.keyed = takes_key(operation)
-        self.forgiving = operation.errors is not Errors.ENVELOPE or operation.fence is Open.PUBLIC
+        self.forgiving = operation.errors not in ENVELOPES or operation.fence is Open.PUBLIC
         self.counts: dict[int, int] = {}
         self.seconds = [0] * 12  # answers within 1, 2, 4 … 1024 ms, and later ones
         self.total_seconds = 0.0

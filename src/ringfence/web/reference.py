@@ -11,7 +11,7 @@ from typing import Any, get_origin, get_type_hints
 import msgspec
 
 from ringfence.kernel import problems as common
-from ringfence.kernel.catalog import PUBLIC, Api, Errors, Open, Operation, operation_name
+from ringfence.kernel.catalog import ENVELOPES, PUBLIC, Api, Errors, Open, Operation, operation_name
 from ringfence.kernel.ctx import Ctx
 from ringfence.kernel.patch import Patch
 from ringfence.kernel.problems import NO_SUCH_PATH, Fault, Problem
@@ -245,8 +245,8 @@ def pages(apis: tuple[Api, ...], version: str) -> Api:
     async def errors(ctx: Ctx) -> Sheet:
         """Show every error code"""
         told = [problem for problem in vars(common).values() if isinstance(problem, Problem)]
-        told += [p for _, op in every if op.errors is Errors.ENVELOPE for p in problems_of(op)]
-        oauth = [p for _, op in every if op.errors is not Errors.ENVELOPE for p in problems_of(op)]
+        told += [p for _, op in every if op.errors in ENVELOPES for p in problems_of(op)]
+        oauth = [p for _, op in every if op.errors not in ENVELOPES for p in problems_of(op)]
         return sheet("docs_errors.html", "errors", problems=by_status(told), oauth=by_status(oauth))
 
     async def events(ctx: Ctx) -> Sheet:

@@ -1,15 +1,14 @@
 """The Users API as the world sees it."""
 
-from datetime import datetime
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import msgspec
 
+from ringfence.floor.users import User, shown
 from ringfence.kernel.catalog import Api, Operation, Scope
 from ringfence.kernel.ctx import Ctx
 from ringfence.kernel.problems import NOT_FOUND
-from ringfence.kernel.shapes import Page, PageQuery, Shape
-from ringfence.store.query import Row
+from ringfence.kernel.shapes import Page, PageQuery
 
 from . import domain
 
@@ -20,48 +19,11 @@ LINKS = {
 }
 
 
-class User(Shape):
-    """A person of the account."""
-
-    id: str
-    email: str
-    name: str
-    active: bool
-    gender: str | None
-    extension: int | None
-    external_phone_number: str | None
-    created_at: datetime
-    links: ClassVar = {"self": "/users/{id}"}
-    example: ClassVar = {
-        "id": "5f0000000000000000000001",
-        "email": "ana@acme.example",
-        "name": "Ana Sol",
-        "active": True,
-        "gender": "female",
-        "extension": 101,
-        "external_phone_number": "+351210000001",
-        "created_at": "2026-01-05T09:00:00Z",
-    }
-
-
 class UserQuery(PageQuery):
     """`email` is matched exactly, case aside."""
 
     active: bool | None = None
     email: Annotated[str, msgspec.Meta(max_length=254)] | None = None
-
-
-def shown(row: Row) -> User:
-    return User(
-        id=row["id"],
-        email=row["email"],
-        name=row["name"],
-        active=row["active"],
-        gender=row["gender"],
-        extension=row["extension"],
-        external_phone_number=row["external_phone_number"],
-        created_at=row["created_at"],
-    )
 
 
 async def list_users(ctx: Ctx, query: UserQuery) -> Page[User]:

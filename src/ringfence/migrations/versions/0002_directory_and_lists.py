@@ -12,6 +12,22 @@ branch_labels = depends_on = None
 
 def upgrade() -> None:
     op.create_table(
+        "apps",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("account_id", sa.String(length=24), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("name_key", sa.String(length=800), nullable=False),
+        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("version_id", sa.String(length=32), nullable=False),
+        sa.Column("version_number", sa.Integer(), nullable=False),
+        sa.Column("facts", Json(), nullable=False),
+        sa.Column("created_at", Moment(), nullable=False),
+        sa.Column("updated_at", Moment(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("apps_account", "apps", ["account_id", "id"], unique=False)
+    op.create_index("apps_name", "apps", ["name_key"], unique=True)
+    op.create_table(
         "attribute_categories",
         sa.Column("id", Uuid(), nullable=False),
         sa.Column("account_id", sa.String(length=24), nullable=False),
@@ -138,6 +154,60 @@ def upgrade() -> None:
     )
     op.create_index("uploads_list", "uploads", ["list_id"], unique=False)
     op.create_table(
+        "app_installations",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("account_id", sa.String(length=24), nullable=False),
+        sa.Column("owner_id", sa.String(length=24), nullable=False),
+        sa.Column("app_id", sa.String(length=32), nullable=False),
+        sa.Column("version_id", sa.String(length=32), nullable=False),
+        sa.Column("scopes", Json(), nullable=False),
+        sa.Column("state", sa.String(length=12), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("step", sa.String(length=12), nullable=True),
+        sa.Column("before", sa.String(length=12), nullable=True),
+        sa.Column("due", Moment(), nullable=True),
+        sa.Column("proposal", Json(), nullable=True),
+        sa.Column("users", Json(), nullable=False),
+        sa.Column("filters", Json(), nullable=False),
+        sa.Column("subscription", Json(), nullable=True),
+        sa.Column("licenses", sa.Integer(), nullable=False),
+        sa.Column("channels", Json(), nullable=False),
+        sa.Column("trial", Json(), nullable=True),
+        sa.Column("created_by", sa.String(length=24), nullable=True),
+        sa.Column("created_at", Moment(), nullable=False),
+        sa.Column("updated_at", Moment(), nullable=False),
+        sa.Column("ended_at", Moment(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["app_id"],
+            ["apps.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(
+        "app_installations_live",
+        "app_installations",
+        ["account_id", "app_id"],
+        unique=True,
+        postgresql_where=sa.text("ended_at IS NULL"),
+        sqlite_where=sa.text("ended_at IS NULL"),
+    )
+    op.create_index("app_installations_owner", "app_installations", ["owner_id", "app_id"], unique=False)
+    op.create_table(
+        "app_versions",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("account_id", sa.String(length=24), nullable=False),
+        sa.Column("app_id", sa.String(length=32), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("facts", Json(), nullable=False),
+        sa.Column("created_at", Moment(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["app_id"],
+            ["apps.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("app_versions_number", "app_versions", ["app_id", "number"], unique=True)
+    op.create_table(
         "attributes",
         sa.Column("id", Uuid(), nullable=False),
         sa.Column("account_id", sa.String(length=24), nullable=False),
@@ -159,6 +229,25 @@ def upgrade() -> None:
     op.create_index("attributes_category", "attributes", ["category_id"], unique=False)
     op.create_index("attributes_name", "attributes", ["account_id", "name_key"], unique=True)
     op.create_table(
+        "app_credentials",
+        sa.Column("client_id", sa.String(length=32), nullable=False),
+        sa.Column("account_id", sa.String(length=24), nullable=False),
+        sa.Column("installation_id", sa.String(length=32), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("key_id", sa.String(length=32), nullable=False),
+        sa.Column("sealed", sa.Text(), nullable=True),
+        sa.Column("made_at", Moment(), nullable=False),
+        sa.Column("ends_at", Moment(), nullable=True),
+        sa.Column("acknowledged_at", Moment(), nullable=True),
+        sa.Column("ended_at", Moment(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["installation_id"],
+            ["app_installations.id"],
+        ),
+        sa.PrimaryKeyConstraint("client_id"),
+    )
+    op.create_index("app_credentials_installation", "app_credentials", ["installation_id", "number"], unique=True)
+    op.create_table(
         "attribute_users",
         sa.Column("attribute_id", Uuid(), nullable=False),
         sa.Column("user_id", sa.String(length=24), nullable=False),
@@ -171,3 +260,4 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("attribute_id", "user_id"),
     )
     op.create_index("attribute_users_user", "attribute_users", ["account_id", "user_id"], unique=False)
+    op.add_column("clients", sa.Column("suspended_at", Moment(), nullable=True))

@@ -87,6 +87,7 @@ clients = Table(
     Column("created_at", Moment, nullable=False),
     Column("created_by", String(200), nullable=False),
     Column("deleted_at", Moment),
+    Column("suspended_at", Moment),  # since then it is refused as if it were deleted, and keeps what it was given
     Index("clients_account", "account_id", "id"),
 )
 Index(

@@ -1,0 +1,1 @@
+"""Apps of partners, and their life in the accounts that install them."""
