@@ -8,7 +8,7 @@ import typer
 from ringfence import __version__
 
 from . import apply as applying
-from . import clients, grants, keys, log, people
+from . import apps, clients, contacts, grants, keys, lists, log, people, ring_groups
 from .contract import contract
 from .serve import serve
 from .shared import AsJson, Desk, as_json, desk, opened, run, table
@@ -135,6 +135,10 @@ app.add_typer(grants.app, name="grants")
 app.add_typer(scopes_app, name="scopes")
 app.add_typer(keys.app, name="keys")
 app.add_typer(people.app, name="users")
+app.add_typer(ring_groups.app, name="ring-groups")
+app.add_typer(contacts.app, name="contacts")
+app.add_typer(lists.app, name="lists")
+app.add_typer(apps.app, name="apps")
 app.add_typer(accounts_app, name="accounts")
 app.add_typer(log.events_app, name="events")
 app.add_typer(log.jobs_app, name="jobs")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="People: list, set a password, end sessions.", no_args_is_help=True)
 
 
-async def _found(ctx: "Ctx", email: str) -> Any:
+async def found(ctx: "Ctx", email: str) -> Any:
     from ringfence.oauth import people
 
     row = await people.find_person(ctx, email)
@@ -60,7 +60,7 @@ def set_password(
     hashed = run(people.hash_password(password))
 
     async def work(ctx: "Ctx") -> None:
-        await directory.set_password(ctx, user=await _found(ctx, email), password_hash=hashed)
+        await directory.set_password(ctx, user=await found(ctx, email), password_hash=hashed)
 
     run(within(desk(context), work))
     typer.echo(f"the password of {email} is set")
@@ -72,7 +72,7 @@ def end_sessions(context: typer.Context, email: str) -> None:
     from ringfence.oauth import people
 
     async def work(ctx: "Ctx") -> int:
-        row = await _found(ctx, email)
+        row = await found(ctx, email)
         return await people.end_sessions(ctx, row["id"], "ended from the command line")
 
     typer.echo(f"{run(within(desk(context), work, settle=True))} sessions ended")

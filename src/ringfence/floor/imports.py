@@ -7,7 +7,7 @@ after the last row that was committed, with the same ids, so that no row is ther
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from operator import itemgetter
@@ -141,8 +141,13 @@ def _nobody(read: int, stored: int) -> None:
     pass
 
 
-async def validate(ctx: Ctx, upload: str, kind: Kind, tell: Callable[[int, int], None] = _nobody) -> None:
-    """The whole of it, as a long job. `tell` hears how many rows were read and how many were looked at to store."""
+async def validate(
+    ctx: Ctx, upload: str, kind: Kind, tell: Callable[[int, int], None] = _nobody, file: Path | None = None
+) -> None:
+    """The whole of it, as a long job. `tell` hears how many rows were read and how many were looked at to store.
+
+    `file` is the file itself where it is at hand, so that none has to be fetched.
+    """
     async with step(ctx) as now:
         row = await find(now, sent.HELD, upload=upload)
         if row is None or row["status"] not in ("UPLOADED", "VALIDATION_STARTED"):
@@ -154,8 +159,9 @@ async def validate(ctx: Ctx, upload: str, kind: Kind, tell: Callable[[int, int],
     stage = Stage(Path(gettempdir()) / f"ringfence-{upload}.stage", by_place=kind.sorted)
     try:
         try:
-            async with ctx.house.blobs.fetched(upload) as path:
-                await _check_file(ctx, path, row)
+            async with nullcontext(file) if file else ctx.house.blobs.fetched(upload) as path:
+                if file is None:
+                    await _check_file(ctx, path, row)
                 report = await _read(ctx, path, kind, of, stage, tell)
         except (BadFile, FileNotFoundError) as why:
             reason = str(why) if isinstance(why, BadFile) else "the file is gone"

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, literal, select, update
 
 from ringfence.kernel.catalog import PUBLIC, Api, EventType, Job, Operation
 from ringfence.kernel.ctx import Ctx
@@ -14,7 +14,7 @@ from ringfence.kernel.shapes import Shape, Upload
 from ringfence.store import blobs
 from ringfence.store.columns import Moment, Uuid
 from ringfence.store.outbox import emit
-from ringfence.store.query import ACCOUNT, Row, Statement, adding, change, mine, one
+from ringfence.store.query import ACCOUNT, Row, Statement, adding, change, find, mine, one
 from ringfence.store.tables.lists import lists, uploads
 from ringfence.store.work import enqueue
 
@@ -64,6 +64,17 @@ THIS = uploads.c.id == bindparam("upload", type_=Uuid)
 BY_ID = Statement(mine(uploads).where(THIS))
 BY_SIGNATURE = Statement(select(uploads).where(THIS), everywhere=True)  # the signature says that it may be known
 HELD = Statement(mine(uploads).where(THIS).with_for_update())
+BEGUN = Statement(
+    mine(uploads)
+    .where(
+        uploads.c.list_id == bindparam("list", type_=Uuid),
+        uploads.c.checksum == bindparam("checksum"),
+        uploads.c.byte_size == bindparam("size"),
+        uploads.c.status.in_([literal("UPLOADED"), literal("VALIDATION_STARTED")]),
+    )
+    .order_by(uploads.c.created_at.desc())
+    .limit(1)
+)
 SET = Statement(
     update(uploads)
     .where(uploads.c.account_id == ACCOUNT, uploads.c.id == bindparam("upload", type_=Uuid))
@@ -77,10 +88,18 @@ SET_LIST = Statement(
 
 
 async def announce(
-    ctx: Ctx, *, list_id: str, job: str, csv: CsvMetadata, waits: bool, callback: Any = None, notify: bool = False
+    ctx: Ctx,
+    *,
+    list_id: str,
+    job: str,
+    csv: CsvMetadata,
+    waits: bool,
+    callback: Any = None,
+    notify: bool = False,
+    at_hand: bool = False,
 ) -> Row:
-    """Expect a file. The upload, with the `signed_url` to PUT it to."""
-    if csv.byte_size > ctx.settings.upload_limit:
+    """Expect a file. The upload, with the `signed_url` to PUT it to. One that is `at_hand` may have any length."""
+    if csv.byte_size > ctx.settings.upload_limit and not at_hand:
         raise Fault(TOO_LARGE, f"A file may have {ctx.settings.upload_limit} bytes.")
     now = ctx.now()
     row: Row = {
@@ -107,6 +126,15 @@ async def announce(
     if not waits and not ctx.house.blobs.direct:
         await enqueue(ctx, LOOK_FOR_FILE, Validate(upload=row["id"]), due=now + LOOK)
     return row | {"signed_url": signed_url(ctx, row)}
+
+
+async def at_hand(ctx: Ctx, list_id: str, job: str, csv: CsvMetadata) -> Row:
+    """The upload of a file that is here already: one that was begun with the same file goes on."""
+    row = await find(ctx, BEGUN, list=list_id, checksum=csv.checksum, size=csv.byte_size)
+    if row is None:
+        row = await announce(ctx, list_id=list_id, job=job, csv=csv, waits=True, at_hand=True)
+        await set_state(ctx, row, "UPLOADED", received=ctx.now())
+    return row
 
 
 def signed_url(ctx: Ctx, row: Row) -> str:

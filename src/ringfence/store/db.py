@@ -7,7 +7,7 @@ commit serves. PostgreSQL refuses NUL in text, so nobody may send it. Everything
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -34,7 +34,7 @@ class Transaction(Protocol):
         """
         ...
 
-    def scan(self, statement: Statement, /, **given: Any) -> AsyncIterator[Row]:
+    def scan(self, statement: Statement, /, **given: Any) -> AsyncGenerator[Row, None]:
         """Rows of a long read, streamed; on SQLite from a thread and a connection of its own."""
         ...
 

@@ -1,6 +1,6 @@
 """PostgreSQL through psycopg 3: a pool of connections, statements prepared on first use."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, cast
@@ -88,7 +88,7 @@ class _Rows:
             await connection.execute(f"TRUNCATE {aside}")
         return done.rowcount
 
-    async def scan(self, statement: Statement, /, **given: Any) -> AsyncIterator[Row]:
+    async def scan(self, statement: Statement, /, **given: Any) -> AsyncGenerator[Row, None]:
         prepared = statement.postgres
         async with (
             self._db.readers.connection() as connection,

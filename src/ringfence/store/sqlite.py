@@ -8,7 +8,7 @@ Readers have connections of their own and, in WAL mode, never wait for a writer.
 import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import chain
@@ -63,7 +63,7 @@ class _Rows:
         found = await self.all(statement, **given)
         return found[0] if found else None
 
-    async def scan(self, statement: Statement, /, **given: Any) -> AsyncIterator[Row]:
+    async def scan(self, statement: Statement, /, **given: Any) -> AsyncGenerator[Row, None]:
         prepared = statement.sqlite
         loop = asyncio.get_running_loop()
         # one thread call at a time touches this connection, so it is safe to move between threads

@@ -1,6 +1,7 @@
 """Lists of numbers not to call: entries, until when they hold, and the file that a list may be made with."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from datetime import date
 from functools import cache
 from typing import Any
@@ -59,6 +60,7 @@ SET = Statement(
     .values(expiration_date=bindparam("until"), reason=bindparam("why"), updated_at=bindparam("at", type_=Moment))
 )
 DROP = Statement(delete(entries).where(entries.c.account_id == ACCOUNT, HERE, THIS))
+EVERYTHING = Statement(mine(entries).where(HERE).order_by(entries.c.number))
 SOME = Statement(mine(entries, entries.c.id).where(HERE).limit(DROPPED))
 ZONE = Statement(select(accounts.c.timezone).where(accounts.c.id == ACCOUNT))
 ORDERS = {"created_at": (entries.c.id,), "updated_at": (entries.c.updated_at, entries.c.id)}  # ids are in time
@@ -288,6 +290,14 @@ async def clear(ctx: Ctx, args: ListFacts) -> None:
             rows = [{"account": ctx.account, "list": args.list_id, "entry": row["id"]} for row in found]
             await now.db.many(DROP, rows)
         more = len(found) == DROPPED
+
+
+async def exported(ctx: Ctx, list_id: str) -> AsyncGenerator[list[str], None]:
+    """A list as rows of a file that can be imported again, the header first."""
+    yield ["phone_number", "expiration_date", "reason"]
+    async with aclosing(ctx.db.scan(EVERYTHING, account=ctx.account, list=list_id)) as found:
+        async for row in found:
+            yield [numbers.shown(row["number"]), row["expiration_date"] or "", row["reason"] or ""]
 
 
 def checker(columns: list[str], of: Row) -> imports.Check:

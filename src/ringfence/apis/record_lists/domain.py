@@ -1,7 +1,8 @@
 """Lists of whom to call: their records, the files that come into them, and what is told at the end of one."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import Any
 
 import msgspec
@@ -86,6 +87,8 @@ DROP_PHONE = Statement(
         record_phones.c.record_id == bindparam("record", type_=Uuid),
     )
 )
+EVERYTHING = Statement(mine(records).where(HERE).order_by(records.c.id))
+EXTRAS = Statement(mine(records, records.c.extra_data).where(HERE))
 SOME = Statement(mine(records).where(HERE).limit(DROPPED))
 
 
@@ -348,6 +351,37 @@ async def store(ctx: Ctx, held: Row, upload: Row, chunk: list[Staged], ids: list
     await ctx.db.load(records, COLUMNS, rows, **same, **more)
     await ctx.db.load(record_phones, PHONES, phones, **same)
     return [Refused(one.row, *rules.DUPLICATE) for one in chunk if taken and kept_out(one.values)]
+
+
+async def exported(ctx: Ctx, list_id: str) -> AsyncGenerator[list[str], None]:
+    """A list as rows of a file that can be imported again, the header first. What is not text comes as JSON."""
+    extras: dict[str, None] = {}
+    async with aclosing(ctx.db.scan(EXTRAS, account=ctx.account, list=list_id)) as found:
+        async for row in found:
+            extras |= dict.fromkeys(row["extra_data"])
+    kinds = [kind.lower() for kind in rules.TYPES]
+    yield [*kinds, *rules.PLAIN, *extras]
+    async with aclosing(ctx.db.scan(EVERYTHING, account=ctx.account, list=list_id)) as found:
+        async for row in found:
+            plain = row | {"priority": row["priority"] if row["priority"] <= rules.HIGHEST else ""}
+            said = [*_by_kind(row["phone_numbers"]), *(plain[name] for name in rules.PLAIN)]
+            yield [_cell(value) for value in (*said, *(row["extra_data"].get(name) for name in extras))]
+
+
+def _by_kind(phones: list[dict[str, str]]) -> list[str]:
+    """Numbers under their kinds; the second of a kind where there is room."""
+    found: dict[str, str] = {}
+    for phone in phones:
+        kind = phone["phone_type"]
+        free = kind if kind not in found else next((k for k in reversed(rules.TYPES) if k not in found), kind)
+        found[free] = phone["phone_number"]
+    return [found.get(kind, "") for kind in rules.TYPES]
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, str) or value is None:
+        return value or ""
+    return msgspec.json.encode(value).decode()
 
 
 async def ended(ctx: Ctx, upload: Row) -> None:

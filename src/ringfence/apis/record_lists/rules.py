@@ -14,6 +14,7 @@ PLAIN = (
     "first_name", "last_name", "timezone", "priority", "external_provider", "external_id", "external_url",
     "sync_external_id",
 )  # fmt: skip
+HIGHEST = 10
 FROM_FILE, FROM_API = 5, 11  # the priority of those for whom nobody gives one
 EXTRA = 16 * 1024  # bytes of extra data
 DUPLICATE = Bad("PHONE_NUMBER_NOT_UNIQUE", "the list holds this number, or this external reference, already")
