@@ -15,6 +15,7 @@ from ringfence.oauth import clients, people
 from ringfence.store.statement import Row
 
 from .declaration import AccountDeclared, ClientDeclared, ContactDeclared, UserDeclared, expanded
+from .holdings import plan_apps, plan_attributes, plan_lists
 
 EMPTY_CONTACT: dict[str, Any] = {"title": "", "address": "", "website": "", "integrations": []}
 Apply = Callable[[Ctx], Awaitable[None]]
@@ -66,6 +67,9 @@ async def plan(house: House, wanted: AccountDeclared, given: Given) -> Plan:
             await _plan_client(ctx, made, client, given)
         for contact in wanted.contacts:
             await _plan_contact(ctx, made, contact)
+        await plan_attributes(ctx, made.add, wanted)
+        await plan_lists(ctx, made.add, wanted)
+        await plan_apps(ctx, made.add, wanted)
     return made
 
 

@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Iterable
-from typing import Annotated, Any, dataclass_transform
+from typing import Annotated, Any, Literal, dataclass_transform
 from zoneinfo import available_timezones
 
 import msgspec
@@ -14,6 +14,9 @@ Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Slug = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$")]
 Mail = Annotated[str, msgspec.Meta(pattern=r"^[^@\s]{1,64}@[^@\s]{1,189}$", max_length=254)]
 Number = Annotated[str, msgspec.Meta(pattern=r"^\+[1-9][0-9]{6,14}$")]
+Label = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+ListName = Annotated[str, msgspec.Meta(pattern=r"\S", min_length=1, max_length=120)]
+Proficiency = Literal[20, 40, 60, 80, 100]
 Seconds = Annotated[int, msgspec.Meta(ge=0, le=86400)]
 
 
@@ -36,6 +39,7 @@ class UserDeclared(Declared):
     external_phone_number: Number | None = None
     roles: list[str] = []
     ring_groups: list[str] = []
+    attributes: dict[str, Proficiency | None] = {}  # by name; without a level, the attribute's default
     password: Annotated[str, msgspec.Meta(min_length=8, max_length=1024)] | None = None
     password_env: str | None = None
 
@@ -69,6 +73,61 @@ class ContactDeclared(Declared):
     tags: list[str] = []
 
 
+class AttributeDeclared(Declared):
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+    category: Annotated[str, msgspec.Meta(min_length=1, max_length=255)] = "General"
+    active: bool = True
+    proficiency: Literal["none", "five_stars_scale"] = "five_stars_scale"
+    default_proficiency: Proficiency = 60
+
+
+class TeamDeclared(Declared):
+    id: Label
+    name: Label
+
+
+class CampaignDeclared(Declared):
+    id: Label
+    campaign_name: Label
+
+
+class RecordDeclared(Declared):
+    first_name: Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
+    last_name: Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
+    phone: Number
+    timezone: str | None = None
+    priority: Annotated[int, msgspec.Meta(ge=1, le=10)] | None = None
+
+
+class RecordListDeclared(Declared):
+    name: ListName
+    unique: Literal["PHONE_NUMBER", "EXTERNAL", "NOTHING"] = "PHONE_NUMBER"
+    teams: list[TeamDeclared] = []
+    campaigns: list[CampaignDeclared] = []
+    records: list[RecordDeclared] = []
+
+
+class DoNotCallListDeclared(Declared):
+    name: ListName
+    teams: list[TeamDeclared] = []
+    campaigns: list[CampaignDeclared] = []
+    numbers: list[Number] = []
+
+
+class AppDeclared(Declared):
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
+    description: Annotated[str, msgspec.Meta(max_length=4000)] = ""
+    scopes: list[str] = []
+    redirect_uris: list[str] = []
+    trial: bool = False  # offered on trial, and paid after that
+
+
+class InstallationDeclared(Declared):
+    app: Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
+    scopes: list[str] | None = None  # what is granted; all that the app asks for where it is not said
+    approved: bool = True
+
+
 class AccountDeclared(Declared):
     name: Slug
     company_name: Name
@@ -80,6 +139,11 @@ class AccountDeclared(Declared):
     numbers: list[NumberDeclared] = []
     clients: list[ClientDeclared] = []
     contacts: list[ContactDeclared] = []
+    attributes: list[AttributeDeclared] = []
+    record_lists: list[RecordListDeclared] = []
+    do_not_call_lists: list[DoNotCallListDeclared] = []
+    apps: list[AppDeclared] = []
+    installations: list[InstallationDeclared] = []
 
 
 class CentreDeclared(Declared):
@@ -152,12 +216,21 @@ def _account(account: AccountDeclared, at: str, scopes: set[str]) -> list[str]:
     found += _twice((g.name for g in account.ring_groups), f"{at}.ring_groups")
     found += _twice((n.number for n in account.numbers), f"{at}.numbers")
     found += _twice((c.name for c in account.clients), f"{at}.clients")
+    found += _twice((a.name.casefold() for a in account.attributes), f"{at}.attributes")
+    found += _twice((one.name for one in account.record_lists), f"{at}.record_lists")
+    found += _twice((one.name for one in account.do_not_call_lists), f"{at}.do_not_call_lists")
+    found += _twice((a.name.casefold() for a in account.apps), f"{at}.apps")
+    found += _twice((i.app.casefold() for i in account.installations), f"{at}.installations")
+    skills = {a.name for a in account.attributes}
     roles, groups = {r.name for r in account.roles}, {g.name for g in account.ring_groups}
     for index, role in enumerate(account.roles):
         found += _strange(role.scopes, scopes, f"{at}.roles[{index}].scopes", "a scope of this server")
     for index, user in enumerate(account.users):
         found += _strange(user.roles, roles, f"{at}.users[{index}].roles", "a role of the account")
         found += _strange(user.ring_groups, groups, f"{at}.users[{index}].ring_groups", "a ring group of the account")
+        found += _strange(
+            list(user.attributes), skills, f"{at}.users[{index}].attributes", "an attribute of the account"
+        )
         if user.password and user.password_env:
             found.append(f"{at}.users[{index}]: give password or password_env, not both")
     for index, client in enumerate(account.clients):
@@ -171,6 +244,13 @@ def _account(account: AccountDeclared, at: str, scopes: set[str]) -> list[str]:
                 check_redirect_uri(uri)
             except (Fault, ValueError) as why:
                 found.append(f"{where}.redirect_uris: {why}")
+    for index, app in enumerate(account.apps):
+        found += _strange(app.scopes, scopes, f"{at}.apps[{index}].scopes", "a scope of this server")
+        for uri in app.redirect_uris:
+            try:
+                check_redirect_uri(uri)
+            except (Fault, ValueError) as why:
+                found.append(f"{at}.apps[{index}].redirect_uris: {why}")
     for index, contact in enumerate(account.contacts):
         if contact.email is None and contact.phone is None:
             found.append(f"{at}.contacts[{index}]: give an email or a phone, by which it is found again")

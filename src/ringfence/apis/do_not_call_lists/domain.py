@@ -118,6 +118,11 @@ async def _checked_date(ctx: Ctx, number: int, text: object) -> str | None:
     return until
 
 
+async def holds(ctx: Ctx, list_id: str, number: int) -> bool:
+    """Whether a list has an entry for a number, in force or not."""
+    return await find(ctx, BY_NUMBER, list=list_id, number=number) is not None
+
+
 async def add_entry(
     ctx: Ctx, list_id: str, *, phone_number: str, expiration_date: str | None, reason: str | None
 ) -> Row:
