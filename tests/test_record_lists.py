@@ -243,3 +243,56 @@ async def test_a_validation_that_dies_goes_on_where_it_was(centre: Centre, monke
         facts = found["validation"]
         assert (facts["rows"], facts["accepted"], facts["rejected"]) == (2601, 2600, 1)
     assert (await centre.rows(RECORDS))[0]["n"] == (await centre.rows(PHONES))[0]["n"] == 2600
+
+
+async def more(centre: Centre, http: httpx.AsyncClient, here: str, text: bytes) -> dict[str, Any]:
+    """Another file into a list that holds something; the list afterwards."""
+    made = (await http.post(f"{here}/upload-requests", json={"csv_metadata": csv_of(text)})).json()
+    await put(made["signed_url"], text, centre)
+    assert (await http.patch(f"{here}/upload-requests/{made['id']}", json=UPLOADED)).status_code == 200
+    await centre.settle()
+    found: dict[str, Any] = (await http.get(f"{here}/upload-requests/{made['id']}")).json()["validation"]
+    return found
+
+
+async def test_a_row_that_loses_one_number_gives_back_the_others(centre: Centre) -> None:
+    async with await centre.signed_in(SCOPE) as http:
+        here = await a_list(http, "PHONE_NUMBER")
+        assert (await http.post(f"{here}/records", json=person())).status_code == 201
+        rows = b"Ana,Sol,+351210000009,+351210000001\nEva,Mar,+351210000002,\nRui,Dias,+351210000002,+351210000003\n"
+        rows += b"Ivo,Reis,+351210000003,+351210000004\n"
+        told = await more(centre, http, here, b"first_name,last_name,home,office\n" + rows)
+        assert (told["accepted"], [error["row"] for error in told["errors"]]) == (2, [2, 4])
+        assert (await http.get(here)).json()["records_count"] == 3
+        for number, status in (("+351210000009", 201), ("+351210000003", 400), ("+351210000004", 400)):
+            answer = await http.post(f"{here}/records", json=person(number))
+            assert answer.status_code == status, number
+        assert (await centre.rows(PHONES))[0]["n"] == 5
+
+
+async def test_a_reference_that_is_there_is_refused_and_its_numbers_given_back(centre: Centre) -> None:
+    async with await centre.signed_in(SCOPE) as http:
+        here = await a_list(http, "EXTERNAL")
+        known = {"external_provider": "crm", "external_id": "7"}
+        assert (await http.post(f"{here}/records", json=person(**known))).status_code == 201
+        rows = b"Eva,Mar,+351210000002,crm,7\nRui,Dias,+351210000002,crm,8\nIvo,Reis,+351210000003,crm,8\n"
+        head = b"first_name,last_name,home,external_provider,external_id\n"
+        told = await more(centre, http, here, head + rows)
+        assert (told["accepted"], [error["row"] for error in told["errors"]]) == (1, [2, 4])
+        found = (await http.get(f"{here}/records?phone_number=%2B351210000002")).json()
+        assert [record["first_name"] for record in found["_embedded"]["records"]] == ["Rui"]
+        assert (await centre.rows(PHONES))[0]["n"] == 2
+
+
+async def test_a_deleted_list_leaves_nothing(centre: Centre) -> None:
+    from ringfence.apis.record_lists import domain
+
+    text = b"first_name,last_name,home\n" + b"".join(b"A,B,+3512100%05d\n" % n for n in range(1200))
+    async with await centre.signed_in(SCOPE) as http:
+        found = await loaded(centre, http, text, "PHONE_NUMBER")
+        async with centre.house.db.writing() as tx:
+            await domain.delete_list(centre.house.ctx(tx, await centre.account(), "test"), found["id"])
+        assert (await http.get(f"/record-lists/{found['id']}")).status_code == 404
+    await centre.settle()
+    await asyncio.sleep(0.2)  # what nobody waits for is committed soon
+    assert (await centre.rows(RECORDS))[0]["n"] == (await centre.rows(PHONES))[0]["n"] == 0

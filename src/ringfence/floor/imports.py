@@ -27,23 +27,24 @@ from ringfence.store.columns import Json, Moment, Uuid
 from ringfence.store.csv_rows import BadFile
 from ringfence.store.outbox import emit
 from ringfence.store.query import ACCOUNT, Row, Statement, change, find, mine
-from ringfence.store.stage import Stage, Staged
+from ringfence.store.stage import Once, Stage, Staged
 from ringfence.store.tables.lists import lists, uploads
 from ringfence.store.work import step
 
 from . import uploads as sent
 
 SLICE = 250  # rows read at a time, between which others have their turn
-CHUNK = {"sqlite": 250, "postgresql": 2000}  # rows stored in one transaction
+CHUNK = {"sqlite": 250, "postgresql": 1000}  # rows stored in one transaction
 KEPT = 100  # of the errors, the first
 
 
 class Good(NamedTuple):
-    """A row that may be stored: `place` orders and must not repeat (None: as in the file), `keys` may not either."""
+    """A row that may be stored: `place` orders (None: as in the file), `keys` may be there once, `numbers` find it."""
 
     place: int | None
     keys: Sequence[Any]
     values: Any
+    numbers: Sequence[int] = ()
 
 
 class Bad(NamedTuple):
@@ -60,6 +61,14 @@ class Refused(NamedTuple):
     row: int
     code: str
     description: str
+
+
+class Claim(NamedTuple):
+    """A number of a row, and the id that the row will have."""
+
+    number: int
+    row: int
+    id: str
 
 
 class Validated(Shape):
@@ -82,9 +91,11 @@ class Kind:
     limit: Callable[[Settings], int]
     checker: Callable[[list[str], Row], Check]  # the columns and the list -> a check of one row
     duplicate: Bad
-    sorted: bool  # whether rows have places: they are stored in that order, and no place twice
+    once: Callable[[Row], Once | None]  # what of a row the list holds once
     store: Callable[[Ctx, Row, Row, list[Staged], list[str]], Awaitable[list[Refused]]]
     validated: EventType
+    claim: Callable[[Ctx, Row, list[Claim]], Awaitable[list[int]]] | None = None  # rows whose number is another's
+    unclaim: Callable[[Ctx, Row, list[Claim]], Awaitable[None]] | None = None
     ended: Callable[[Ctx, Row], Awaitable[None]] | None = None  # what else to do at the end
 
 
@@ -156,7 +167,7 @@ async def validate(
         if of is None or of["deleted_at"] is not None:
             return
         await sent.set_state(now, row, "VALIDATION_STARTED")
-    stage = Stage(Path(gettempdir()) / f"ringfence-{upload}.stage", by_place=kind.sorted)
+    stage = Stage(Path(gettempdir()) / f"ringfence-{upload}.stage", once=kind.once(of))
     try:
         try:
             async with nullcontext(file) if file else ctx.house.blobs.fetched(upload) as path:
@@ -202,7 +213,7 @@ async def _read(ctx: Ctx, path: Path, kind: Kind, of: Row, stage: Stage, tell: C
     found = csv_rows.rows(path)
     header = csv_rows.columns(next(found))
     check, report, most = kind.checker(header, of), Report(), kind.limit(ctx.settings)
-    while _slice(found, len(header), check, kind.duplicate, stage, report):
+    while _slice(found, len(header), check, stage, report):
         good = report.rows - report.blank - report.rejected
         if good + of["count"] > most:
             raise BadFile(report.rows + 1, f"with this file the list would hold more than {most}")
@@ -215,10 +226,12 @@ async def _read(ctx: Ctx, path: Path, kind: Kind, of: Row, stage: Stage, tell: C
     return report
 
 
-def _slice(found: Iterator[list[str]], width: int, check: Check, duplicate: Bad, stage: Stage, report: Report) -> int:
+def _slice(found: Iterator[list[str]], width: int, check: Check, stage: Stage, report: Report) -> int:
     """Look at the next rows; how many there were."""
     count = 0
     good: list[Staged] = []
+    keys: list[tuple[Any, int]] = []
+    numbers: list[tuple[int, int]] = []
     for row in islice(found, SLICE):
         count += 1
         number = report.rows + count + 1  # the header is row 1
@@ -231,11 +244,11 @@ def _slice(found: Iterator[list[str]], width: int, check: Check, duplicate: Bad,
         verdict = check(row)
         if isinstance(verdict, Bad):
             report.refuse(number, verdict.code, verdict.description)
-        elif verdict.keys and not stage.claim(verdict.keys):
-            report.refuse(number, duplicate.code, duplicate.description)
         else:
+            keys += [(key, number) for key in verdict.keys]
+            numbers += [(one, number) for one in verdict.numbers]
             good.append(Staged(number if verdict.place is None else verdict.place, number, verdict.values))
-    stage.add(good)
+    stage.add(good, keys, numbers)
     report.rows += count
     return count
 
@@ -247,13 +260,18 @@ async def _store(
     name, size = ids_of(row), CHUNK[ctx.house.db.name]
     merged, place, accepted = row["merged"], stage.place_of(row["merged"]), row["accepted"]
     errors: list[dict[str, Any]] = list(row["errors"]) if merged else report.errors
+    outside = await _claim(ctx, row, kind, stage, place, size)
     while chunk := stage.after(place, size):
         async with step(ctx, lazy=True) as now:
             held = await find(now, HELD_LIST, list=row["list_id"])
             if held is None or held["deleted_at"] is not None:
                 return
-            ids = [name(merged + index) for index in range(len(chunk))]
-            refused = await kind.store(now, held, row | {"accepted": accepted}, chunk, ids)
+            ids = [name(merged + i if stage.sorts else one.row) for i, one in enumerate(chunk)]
+            refused = [Refused(one.row, *kind.duplicate) for one in chunk if one.row in outside]
+            if refused:
+                ids = [id for id, one in zip(ids, chunk, strict=True) if one.row not in outside]
+            fit = [one for one in chunk if one.row not in outside] if refused else chunk
+            refused += await kind.store(now, held, row | {"accepted": accepted}, fit, ids)
             told = [{"row": r.row, "code": r.code, "description": r.description} for r in refused]
             errors = sorted([*errors, *told], key=lambda one: one["row"])[:KEPT]
             more = len(chunk) - len(refused)
@@ -265,6 +283,37 @@ async def _store(
         merged, place, accepted = merged + len(chunk), chunk[-1].place, accepted + more
         tell(report.rows, merged)
         await _others()
+
+
+async def _claim(ctx: Ctx, row: Row, kind: Kind, stage: Stage, place: int | None, size: int) -> set[int]:
+    """Claim the numbers of all rows that are still to be stored, in the order of the numbers, which is the order of
+    the index: many times faster than row by row. The rows that lost a number to what was in the list before.
+
+    Done again by a process that goes on for another: a claim that is there already is its own.
+    """
+    lost: set[int] = set()
+    if kind.claim is None or kind.unclaim is None:
+        return lost
+    name, at = ids_of(row), 0
+    while chunk := stage.numbers(at, 2 * size, beyond=place or 0):
+        async with step(ctx, lazy=True) as now:
+            held = await find(now, HELD_LIST, list=row["list_id"])
+            if held is None or held["deleted_at"] is not None:
+                return lost
+            lost.update(await kind.claim(now, held, [Claim(number, of, name(of)) for _, number, of in chunk]))
+        at = chunk[-1][0]
+        await _others()
+    for some in _few(sorted(lost), size):
+        async with step(ctx, lazy=True) as now:
+            claims = [Claim(number, of, name(of)) for of in some for number in stage.numbers_of(of)]
+            await kind.unclaim(now, row, claims)
+        await _others()
+    return lost
+
+
+def _few(items: list[int], size: int) -> Iterator[list[int]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
 
 
 def ids_of(row: Row) -> Callable[[int], str]:

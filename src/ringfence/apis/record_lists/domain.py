@@ -6,10 +6,10 @@ from contextlib import aclosing
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, delete, update
+from sqlalchemy import bindparam, delete, select, tuple_, update
 
 from ringfence.floor import imports, lists, uploads
-from ringfence.floor.imports import Kind, Refused, Validated
+from ringfence.floor.imports import Claim, Kind, Refused, Validated
 from ringfence.floor.lists import ListFacts
 from ringfence.floor.uploads import CsvMetadata, Validate
 from ringfence.kernel.catalog import EventType, Job
@@ -21,7 +21,7 @@ from ringfence.store.columns import NIL, Json, Moment, Uuid, among
 from ringfence.store.outbox import emit
 from ringfence.store.outward import Unreachable, call
 from ringfence.store.query import ACCOUNT, Row, Statement, adding, all_rows, change, find, mine, one
-from ringfence.store.stage import Staged
+from ringfence.store.stage import Once, Staged
 from ringfence.store.work import enqueue, step
 
 from . import rules
@@ -89,7 +89,24 @@ DROP_PHONE = Statement(
 )
 EVERYTHING = Statement(mine(records).where(HERE).order_by(records.c.id))
 EXTRAS = Statement(mine(records, records.c.extra_data).where(HERE))
-SOME = Statement(mine(records).where(HERE).limit(DROPPED))
+DROP_PHONES = Statement(
+    delete(record_phones).where(
+        record_phones.c.account_id == ACCOUNT,
+        PHONE_HERE,
+        tuple_(record_phones.c.number, record_phones.c.apart).in_(
+            select(record_phones.c.number, record_phones.c.apart)
+            .where(record_phones.c.account_id == ACCOUNT, PHONE_HERE)
+            .limit(DROPPED)
+        ),
+    )
+)
+DROP_RECORDS = Statement(
+    delete(records).where(
+        records.c.account_id == ACCOUNT,
+        HERE,
+        records.c.id.in_(select(records.c.id).where(records.c.account_id == ACCOUNT, HERE).limit(DROPPED)),
+    )
+)
 
 
 async def create(ctx: Ctx, *, name: str, rule: str, csv: CsvMetadata | None, **facts: Any) -> Row:
@@ -313,44 +330,58 @@ async def delete_list(ctx: Ctx, list_id: str) -> Row:
 
 
 async def clear(ctx: Ctx, args: ListFacts) -> None:
-    more = True
-    while more:
-        async with step(ctx, lazy=True) as now:
-            found = await all_rows(now, SOME, list=args.list_id)
-            same = {"account": ctx.account, "list": args.list_id}
-            phones = [(int(p["phone_number"][1:]), row["id"]) for row in found for p in row["phone_numbers"]]
-            await now.db.many(DROP_PHONE, [same | {"number": number, "record": id} for number, id in phones])
-            await now.db.many(DROP, [same | {"record": row["id"]} for row in found])
-        more = len(found) == DROPPED
-        await asyncio.sleep(0)
+    for drop in (DROP_PHONES, DROP_RECORDS):
+        more = DROPPED
+        while more == DROPPED:
+            async with step(ctx, lazy=True) as now:
+                more = await change(now, drop, list=args.list_id)
+            await asyncio.sleep(0)
+
+
+async def claim(ctx: Ctx, held: Row, claims: list[Claim]) -> list[int]:
+    """Take the numbers of rows of a file; the rows of those that the list holds already."""
+    once = held["unique_identifier_type"] == "PHONE_NUMBER"
+    phones = [(one.number, NIL if once else one.id, one.id) for one in claims]
+    same = {"list_id": held["id"], "account_id": ctx.account}
+    added = await ctx.db.load(record_phones, PHONES, phones, **same)
+    if not once or added == len(claims):
+        return []
+    found = await all_rows(ctx, BY_PHONES, list=held["id"], numbers=[one.number for one in claims])
+    holders = {row["number"]: row["record_id"].replace("-", "") for row in found}  # as `ids_of` writes them
+    return [one.row for one in claims if holders.get(one.number) != one.id]
+
+
+async def unclaim(ctx: Ctx, upload: Row, claims: list[Claim]) -> None:
+    """Give back the numbers of rows that are not taken."""
+    same = {"account": ctx.account, "list": upload["list_id"]}
+    await ctx.db.many(DROP_PHONE, [same | {"number": one.number, "record": one.id} for one in claims])
 
 
 async def store(ctx: Ctx, held: Row, upload: Row, chunk: list[Staged], ids: list[str]) -> list[Refused]:
-    """Store a chunk of a file; rows that collide with what was in the list before are refused."""
-    rule = held["unique_identifier_type"]
+    """Store a chunk of a file, whose numbers have been claimed; references that the list holds are refused."""
     taken: set[Any] = set()
-    if held["count"] > upload["accepted"] and rule == "PHONE_NUMBER":
-        asked = [number for one in chunk for number in one.values[0]]
-        taken = {row["number"] for row in await all_rows(ctx, BY_PHONES, list=held["id"], numbers=asked)}
-    elif held["count"] > upload["accepted"] and rule == "EXTERNAL":
+    if held["count"] > upload["accepted"] and held["unique_identifier_type"] == "EXTERNAL":
         keys = [one.values[8] for one in chunk]
         taken = {row["external_key"] for row in await all_rows(ctx, BY_KEYS, list=held["id"], keys=keys)}
-
-    def kept_out(values: Any) -> bool:
-        return bool(taken) and (values[8] in taken or not taken.isdisjoint(values[0]))
-
-    raw, rows, phones = msgspec.Raw, [], []
-    for id, (_, _, v) in zip(ids, chunk, strict=True):
-        if not (taken and kept_out(v)):
+    raw, rows, refused, lost = msgspec.Raw, [], [], []
+    for id, (_, number, v) in zip(ids, chunk, strict=True):
+        if v[8] in taken:
+            refused.append(Refused(number, *rules.DUPLICATE))
+            lost += [Claim(phone, number, id) for phone in v[0]]
+        else:
             rows.append((id, raw(v[1]), v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], raw(v[11])))
-            apart = NIL if rule == "PHONE_NUMBER" else id
-            phones += [(number, apart, id) for number in v[0]]
-    phones.sort()
     now, same = ctx.now(), {"list_id": held["id"], "account_id": ctx.account}
     more = {"upload_id": upload["id"], "created_at": now, "updated_at": now}
     await ctx.db.load(records, COLUMNS, rows, **same, **more)
-    await ctx.db.load(record_phones, PHONES, phones, **same)
-    return [Refused(one.row, *rules.DUPLICATE) for one in chunk if taken and kept_out(one.values)]
+    if lost:
+        await unclaim(ctx, upload, lost)
+    return refused
+
+
+def once(of: Row) -> Once | None:
+    """What of a row a list with this rule holds once."""
+    found: dict[str, Once] = {"PHONE_NUMBER": "numbers", "EXTERNAL": "keys"}
+    return found.get(of["unique_identifier_type"])
 
 
 async def exported(ctx: Ctx, list_id: str) -> AsyncGenerator[list[str], None]:
@@ -407,7 +438,15 @@ async def call_back(ctx: Ctx, args: Validate) -> None:
 
 
 FILES = Kind(
-    lambda settings: settings.list_records, rules.checker, rules.DUPLICATE, False, store, LIST_VALIDATED, ended
+    limit=lambda settings: settings.list_records,
+    checker=rules.checker,
+    duplicate=rules.DUPLICATE,
+    once=once,
+    claim=claim,
+    unclaim=unclaim,
+    store=store,
+    validated=LIST_VALIDATED,
+    ended=ended,
 )
 
 

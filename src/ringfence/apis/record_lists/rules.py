@@ -150,7 +150,7 @@ def checker(columns: list[str], of: Row) -> Check:
     taken = {i for i, _ in phones}
     extras = [(i, c) for i, c in enumerate(columns) if c not in PLAIN and i not in taken]
     rule, digits, zones, encode = of["unique_identifier_type"], numbers.digits, numbers.zones(), msgspec.json.encode
-    by_phone, by_reference = rule == "PHONE_NUMBER", rule == "EXTERNAL"
+    by_reference = rule == "EXTERNAL"
     assert first is not None  # noqa: S101 - both were looked for above
     assert last is not None  # noqa: S101
 
@@ -196,7 +196,7 @@ def checker(columns: list[str], of: Row) -> Check:
             found, f"[{','.join(shown)}]".encode(), given, family, zone or None, PRIORITIES[priority],
             provider or None, id or None, key, url or None, sync in TRUE, extra,
         )  # fmt: skip
-        return Good(None, found if by_phone else [key] if by_reference else (), fit)
+        return Good(None, [key] if by_reference else (), fit, found)
 
     return check
 
