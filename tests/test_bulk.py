@@ -87,7 +87,7 @@ def test_killed_again_and_again_a_validation_ends_with_every_record_once(tmp_pat
         events = db.execute("SELECT count(*) FROM events WHERE type = 'record_list.validated'").fetchone()[0]
     db.close()
     assert (*kept, phones, events) == (ROWS - doubles, ROWS - doubles, ROWS - doubles, 1)
-    assert not list((tmp_path / "ringfence-files").rglob("*.csv"))
+    assert [path for path in (tmp_path / "ringfence.db-files").rglob("*") if path.is_file()] == []
 
 
 def test_half_a_file_leaves_nothing_and_may_be_sent_again(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_half_a_file_leaves_nothing_and_may_be_sent_again(tmp_path: Path) -> Non
         with signed_in(server) as http:
             made = http.post("/record-lists", json={"name": "Half", "csv_metadata": announced(content)}).json()
         url = urlsplit(made["signed_url"])
-        files = tmp_path / "ringfence-files"
+        files = tmp_path / "ringfence.db-files"
         before = sorted(files.rglob("*")) if files.exists() else []
         with socket.create_connection((url.hostname or "", url.port or 0)) as raw:
             head = f"PUT {url.path}?{url.query} HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Type: text/csv\r\n"

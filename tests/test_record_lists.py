@@ -296,3 +296,18 @@ async def test_a_deleted_list_leaves_nothing(centre: Centre) -> None:
     await centre.settle()
     await asyncio.sleep(0.2)  # what nobody waits for is committed soon
     assert (await centre.rows(RECORDS))[0]["n"] == (await centre.rows(PHONES))[0]["n"] == 0
+
+
+async def test_a_file_that_nobody_lets_be_validated_is_cleared_away(centre: Centre) -> None:
+    text = b"first_name,last_name,home\nA,B,+351210000001\n"
+    async with await centre.signed_in(SCOPE) as http:
+        made = (await http.post("/record-lists", json={"name": "Call", "csv_metadata": csv_of(text)})).json()
+        await put(made["signed_url"], text, centre)
+    upload = made["signed_url"].partition("/uploads/")[2].partition("?")[0]
+    await centre.settle()
+    assert await centre.house.blobs.length(upload) == len(text)
+    centre.world.advance(2 * 86400)
+    await centre.settle()
+    assert await centre.house.blobs.length(upload) is None
+    async with await centre.signed_in(SCOPE) as http:
+        assert (await http.patch(f"/record-lists/{made['id']}", json=UPLOADED)).status_code == 409

@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, literal, select, update
 from ringfence.kernel.catalog import PUBLIC, Api, EventType, Job, Operation
 from ringfence.kernel.ctx import Ctx
 from ringfence.kernel.problems import INCOMPLETE, NOT_FOUND, TOO_LARGE, Fault, Problem
-from ringfence.kernel.shapes import Shape, Upload
+from ringfence.kernel.shapes import Nothing, Shape, Upload
 from ringfence.store import blobs
 from ringfence.store.columns import Moment, Uuid
 from ringfence.store.outbox import emit
@@ -19,6 +19,7 @@ from ringfence.store.tables.lists import lists, uploads
 from ringfence.store.work import enqueue
 
 Status = Literal["REJECTED", "VALIDATION_STARTED", "UPLOADED", "ACCEPTED", "INCOMPLETE", "CORRUPTED"]
+KEPT = timedelta(days=1)  # after a signed URL's end, for a file that waits to be validated
 LOOK = timedelta(seconds=5)  # between looks whether a file has come into the bucket
 WRONG_STATE = Problem("wrong_state", 409, "The file is not in a state in which this can be done.")
 
@@ -80,6 +81,17 @@ SET = Statement(
     .where(uploads.c.account_id == ACCOUNT, uploads.c.id == bindparam("upload", type_=Uuid))
     .values(status=bindparam("state"), reason=bindparam("why"), received_at=bindparam("received", type_=Moment))
 )
+FORGOTTEN = Statement(
+    select(uploads.c.id)
+    .where(
+        uploads.c.status == "INCOMPLETE",
+        uploads.c.received_at.is_not(None),
+        uploads.c.expires_at < bindparam("before", type_=Moment),
+    )
+    .limit(1000),
+    everywhere=True,
+)
+FORGET = Statement(update(uploads).where(THIS).values(received_at=None), everywhere=True)
 SET_LIST = Statement(
     update(lists)
     .where(lists.c.account_id == ACCOUNT, lists.c.upload_id == bindparam("upload", type_=Uuid))
@@ -209,6 +221,15 @@ async def look_for_file(ctx: Ctx, args: Validate) -> None:
         await enqueue(ctx, LOOK_FOR_FILE, args, due=ctx.now() + LOOK)
 
 
+async def clear_away(ctx: Ctx, args: Nothing) -> None:
+    """Drop files that were sent a day ago or more, and that nobody has let be validated."""
+    for row in await ctx.db.all(FORGOTTEN, before=ctx.now() - KEPT):
+        await ctx.house.blobs.delete(row["id"])
+        await ctx.db.run(FORGET, upload=row["id"])
+    ctx.house.blobs.clear_away(ctx.world.time())
+
+
+CLEAR_AWAY = Job("uploads.clear_away", Nothing, clear_away, every=3600)
 LOOK_FOR_FILE = Job("uploads.look", Validate, look_for_file)
 UPLOADS = Api(
     name="uploads",
@@ -228,5 +249,5 @@ UPLOADS = Api(
         ),
     ),
     events=(UPLOAD_RECEIVED,),
-    jobs=(LOOK_FOR_FILE,),
+    jobs=(LOOK_FOR_FILE, CLEAR_AWAY),
 )  # fmt: skip

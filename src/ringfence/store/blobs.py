@@ -64,6 +64,9 @@ class Blobs(Protocol):
     async def write(self, key: str, pieces: AsyncIterator[bytes]) -> None: ...
     async def delete(self, key: str) -> None: ...
     async def close(self) -> None: ...
+    def clear_away(self, now: float) -> None:
+        """Drop what a process that died was receiving."""
+        ...
 
 
 def signature(vault: Vault, path: str, until: int) -> str:
@@ -152,7 +155,6 @@ class Disk:
         return None
 
     def clear_away(self, now: float) -> None:
-        """Drop what a process that died was receiving."""
         for left in (self.folder / "incoming").glob("*"):
             with suppress(OSError):
                 if left.stat().st_mtime < now - FORGOTTEN:
@@ -178,7 +180,7 @@ def open_blobs(settings: Settings, vault: Vault, base: str, now: Callable[[], fl
     if settings.files.startswith("s3://"):
         from .s3 import S3
 
-        return S3(settings)
+        return S3(settings, now)
     if "://" in settings.files:
         raise BadSetting("files must be a folder or s3://BUCKET/PREFIX.")
     if settings.files:

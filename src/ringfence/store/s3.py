@@ -1,11 +1,10 @@
 """Files in an S3-compatible bucket: callers PUT them there themselves, at a URL that we sign."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from time import time
 
 import obstore
 from obstore.store import S3Store
@@ -21,7 +20,8 @@ class S3:
 
     direct = False
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, now: Callable[[], float]) -> None:
+        self._now = now
         bucket, _, prefix = settings.files.removeprefix("s3://").partition("/")
         if not bucket:
             raise BadSetting("files must name a bucket: s3://BUCKET/PREFIX.")
@@ -36,7 +36,7 @@ class S3:
         )
 
     def signed_url(self, key: str, path: str, until: int) -> str:
-        return obstore.sign(self._store, "PUT", key, timedelta(seconds=max(1, until - int(time()))))
+        return obstore.sign(self._store, "PUT", key, timedelta(seconds=max(1, until - int(self._now()))))
 
     async def receive(self, key: str, announced: Announced, upload: Upload) -> None:
         raise RuntimeError("files are PUT into the bucket, not here")
@@ -64,6 +64,9 @@ class S3:
             await obstore.delete_async(self._store, key)
         except FileNotFoundError:
             return
+
+    def clear_away(self, now: float) -> None:
+        """Nothing to do: a PUT that does not come whole leaves nothing in a bucket."""
 
     async def close(self) -> None:
         return None
