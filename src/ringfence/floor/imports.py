@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import gettempdir
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, update
+from sqlalchemy import Table, bindparam, update
 
 from ringfence.kernel.catalog import EventType
 from ringfence.kernel.ctx import Ctx
@@ -35,6 +35,7 @@ from . import uploads as sent
 
 SLICE = 250  # rows read at a time, between which others have their turn
 CHUNK = {"sqlite": 250, "postgresql": 1000}  # rows stored in one transaction
+MANY = 10_000  # rows of a file that change what a table looks like
 KEPT = 100  # of the errors, the first
 
 
@@ -88,6 +89,7 @@ class Validated(Shape):
 class Kind:
     """What validation must know of one kind of list."""
 
+    tables: tuple[Table, ...]  # where it goes
     limit: Callable[[Settings], int]
     checker: Callable[[list[str], Row], Check]  # the columns and the list -> a check of one row
     duplicate: Bad
@@ -183,6 +185,8 @@ async def validate(
                 told = {"count": report.rows - report.blank, "bad": report.rejected, "told": report.errors}
                 await change(now, COUNTED, upload=upload, **told)
         await _store(ctx, row, kind, of, stage, report, tell)
+        if report.rows >= MANY:
+            await ctx.house.db.note_growth(*kind.tables)
     finally:
         stage.close()
     await _end(ctx, row, kind, None, "")

@@ -196,6 +196,12 @@ class PostgresDb:
     def writing(self, *, lazy: bool = False) -> PostgresWriting:
         return PostgresWriting(self, lazy=lazy)
 
+    async def note_growth(self, *tables: Table) -> None:
+        names = ", ".join(table.name for table in tables)
+        with _translated():
+            async with self.writers.connection() as connection:
+                await connection.execute(f"ANALYZE {names}")
+
 
 def _pool(url: str, size: int) -> Pool:
     async def prepare(connection: Connection) -> None:

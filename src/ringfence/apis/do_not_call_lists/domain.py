@@ -346,7 +346,15 @@ async def store(ctx: Ctx, held: Row, upload: Row, chunk: list[Staged], ids: list
     return [Refused(one.row, *DUPLICATE) for one in chunk if one.values[0] in known]
 
 
-FILES = Kind(lambda settings: settings.list_entries, checker, DUPLICATE, lambda of: "place", store, LIST_VALIDATED)
+FILES = Kind(
+    tables=(entries,),
+    limit=lambda settings: settings.list_entries,
+    checker=checker,
+    duplicate=DUPLICATE,
+    once=lambda of: "place",
+    store=store,
+    validated=LIST_VALIDATED,
+)
 
 
 async def validate(ctx: Ctx, args: Validate) -> None:

@@ -438,6 +438,7 @@ async def call_back(ctx: Ctx, args: Validate) -> None:
 
 
 FILES = Kind(
+    tables=(records, record_phones),
     limit=lambda settings: settings.list_records,
     checker=rules.checker,
     duplicate=rules.DUPLICATE,
