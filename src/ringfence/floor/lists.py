@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, update
 from ringfence.kernel.catalog import EventType
 from ringfence.kernel.ctx import Ctx
 from ringfence.kernel.problems import Fault, wrong
-from ringfence.kernel.shapes import Page, PageQuery, Shape
+from ringfence.kernel.shapes import Page, PageQuery, Shape, paged
 from ringfence.store.columns import Moment, Uuid
 from ringfence.store.outbox import emit
 from ringfence.store.query import ACCOUNT, Row, Statement, adding, all_rows, change, mine, one
@@ -181,14 +181,7 @@ async def search(ctx: Ctx, kind: str, query: ListQuery, rel: str) -> Page[Row]:
         and (updated is None or updated[0] <= row["updated_at"] < updated[1])
     ]
     found.sort(key=itemgetter(by, "id"), reverse=descending)
-    start = (query.page - 1) * query.per_page
-    return Page(
-        rel=rel,
-        items=found[start : start + query.per_page],
-        total=len(found),
-        page=query.page,
-        per_page=query.per_page,
-    )
+    return paged(rel, found, query.page, query.per_page)
 
 
 def _in_teams(row: Row, teams: set[str], none_too: bool) -> bool:

@@ -1,7 +1,7 @@
 """What crosses the wire: shapes with their links, pages, and the few other kinds of answer."""
 
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Generic, NamedTuple, TypeVar, cast, dataclass_transform
 
@@ -82,6 +82,13 @@ class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
         items: Any = [into(item) for item in self.items]
         found: Any = msgspec.structs.replace(self, items=items)
         return cast("Page[U]", found)
+
+
+def paged(rel: str, found: Sequence[T], page: int, per_page: int, **more: Any) -> Page[T]:
+    """One page of a list that is at hand as a whole."""
+    start = (page - 1) * per_page
+    items = list(found[start : start + per_page])
+    return Page(rel=rel, items=items, total=len(found), page=page, per_page=per_page, **more)
 
 
 @dataclass(frozen=True, slots=True)

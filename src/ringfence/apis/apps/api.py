@@ -11,9 +11,9 @@ from ringfence.kernel.catalog import Api, Errors, Operation, Scope
 from ringfence.kernel.ctx import Ctx
 from ringfence.kernel.patch import Patch
 from ringfence.kernel.problems import CONFLICT, NOT_FOUND, Fault, wrong
-from ringfence.kernel.shapes import Page, PageQuery, Plain, misfit
+from ringfence.kernel.shapes import Page, PageQuery, Plain, misfit, paged
 from ringfence.oauth import people
-from ringfence.store.query import Row
+from ringfence.store.query import Row, all_rows
 
 from . import credentials, domain, events, installations, trials
 from .shapes import (
@@ -41,7 +41,6 @@ from .shapes import (
 
 READ = Scope("apps:read", "See your apps, where they are installed, and for whom")
 WRITE = Scope("apps:write", "Change your apps, and decide on their installations")
-MEMBERS = ("total", "page", "per_page")
 
 
 def shown(row: Row) -> App:
@@ -50,22 +49,13 @@ def shown(row: Row) -> App:
     return App(id=row["id"], version_number=row["version_number"], **fields)
 
 
-def paged(rel: str, found: list[Any], query: PageQuery) -> Page[Any]:
-    start = (query.page - 1) * query.per_page
-    return Page(
-        rel=rel,
-        items=found[start : start + query.per_page],
-        total=len(found),
-        page=query.page,
-        per_page=query.per_page,
-        members=MEMBERS,
-        bounds=False,
-    )
+def page_of(rel: str, found: list[Any], query: PageQuery) -> Page[Any]:
+    return paged(rel, found, query.page, query.per_page, members=("total", "page", "per_page"), bounds=False)
 
 
 async def list_apps(ctx: Ctx, query: PageQuery) -> Page[App]:
     """List your apps, and those that are installed in your account"""
-    return (await domain.search(ctx, page=query.page, per_page=query.per_page)).map(shown)
+    return page_of("apps", await all_rows(ctx, domain.ALL), query).map(shown)
 
 
 async def create_app(ctx: Ctx, body: NewApp) -> Made:
@@ -134,7 +124,7 @@ async def get_installation(ctx: Ctx, app_id: str, installation_id: str) -> Insta
 async def list_people(ctx: Ctx, app_id: str, installation_id: str, query: PageQuery) -> Page[User]:
     """List for whom an app is installed"""
     within, row = await installations.get(ctx, app_id, installation_id)
-    return paged("users", await installations.people(within, row), query).map(person)
+    return page_of("users", await installations.people(within, row), query).map(person)
 
 
 async def decide(ctx: Ctx, app_id: str, installation_id: str, body: Verdict) -> Decided:
@@ -189,7 +179,7 @@ async def list_channels(ctx: Ctx, app_id: str, installation_id: str, query: Page
     The member is called `users`, as clients expect.
     """
     _, row = await installations.get(ctx, app_id, installation_id)
-    return paged("users", channels(row), query)
+    return page_of("users", channels(row), query)
 
 
 async def add_channel(ctx: Ctx, app_id: str, installation_id: str, body: NewChannel) -> Page[Channel]:
@@ -197,7 +187,7 @@ async def add_channel(ctx: Ctx, app_id: str, installation_id: str, body: NewChan
     within, found = await installations.get(ctx, app_id, installation_id)
     row = await installations.held(within, found["id"])
     after = await installations.add_channel(within, row, body.type, body.resource_type, body.resource)
-    return paged("users", channels(after), PageQuery())
+    return page_of("users", channels(after), PageQuery())
 
 
 async def get_trial(ctx: Ctx, app_id: str, installation_id: str) -> Trial:

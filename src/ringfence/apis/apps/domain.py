@@ -7,12 +7,11 @@ from sqlalchemy import bindparam, or_, select, update
 
 from ringfence.kernel.ctx import Ctx
 from ringfence.kernel.problems import Fault, Problem, wrong
-from ringfence.kernel.shapes import Page
 from ringfence.oauth.clients import check_redirect_uri
 from ringfence.store.columns import Json, Moment
 from ringfence.store.db import DuplicateRow
 from ringfence.store.outbox import emit
-from ringfence.store.query import ACCOUNT, Row, Statement, adding, all_rows, change, mine, one
+from ringfence.store.query import ACCOUNT, Row, Statement, adding, change, mine, one
 
 from .events import APP_CHANGED, APP_CREATED, AppNamed
 from .shapes import AppFacts
@@ -53,14 +52,6 @@ SET = Statement(
 
 async def get(ctx: Ctx, app: str) -> Row:
     return await one(ctx, BY_ID, app=app)
-
-
-async def search(ctx: Ctx, *, page: int, per_page: int) -> Page[Row]:
-    found = await all_rows(ctx, ALL)
-    start = (page - 1) * per_page
-    return Page(
-        rel="apps", items=found[start : start + per_page], total=len(found), page=page, per_page=per_page, bounds=False
-    )
 
 
 def version_name(number: int) -> str:

@@ -7,7 +7,7 @@ import msgspec
 from ringfence.kernel.catalog import Api, Operation, Scope
 from ringfence.kernel.ctx import Ctx
 from ringfence.kernel.problems import NOT_FOUND
-from ringfence.kernel.shapes import Page, PageQuery, Shape
+from ringfence.kernel.shapes import Page, PageQuery, Shape, paged
 from ringfence.store.query import Row
 
 from . import domain
@@ -157,18 +157,9 @@ def category(row: Row) -> Category:
     return Category(id=row["id"], name=row["name"], attribute_count=row["attribute_count"])
 
 
-def paged(rel: str, found: list[T], query: PageQuery, path: str, names: str) -> Page[T]:
-    start = (query.page - 1) * query.per_page
-    return Page(
-        rel=rel,
-        items=found[start : start + query.per_page],
-        total=len(found),
-        page=query.page,
-        per_page=query.per_page,
-        members=MEMBERS,
-        bounds=False,
-        extra_links={"page": {"href": f"{path}{{?{names}}}", "templated": True}},
-    )
+def page_of(rel: str, found: list[T], query: PageQuery, path: str, names: str) -> Page[T]:
+    links = {"page": {"href": f"{path}{{?{names}}}", "templated": True}}
+    return paged(rel, found, query.page, query.per_page, members=MEMBERS, bounds=False, extra_links=links)
 
 
 def _sorted(found: list[Row], sort: Sort) -> list[Row]:
@@ -187,7 +178,7 @@ async def list_attributes(ctx: Ctx, query: AttributeQuery) -> Page[Attribute]:
         and (query.proficiency is None or row["proficiency"] == query.proficiency)
     ]
     names = "active,name,categories,proficiency,sort,page,per_page"
-    return paged("attributes", _sorted(found, query.sort), query, "/attributes", names).map(shown)
+    return page_of("attributes", _sorted(found, query.sort), query, "/attributes", names).map(shown)
 
 
 async def create_attribute(ctx: Ctx, body: NewAttribute) -> Attribute:
@@ -224,7 +215,7 @@ async def list_holders(ctx: Ctx, attribute_id: str, query: HolderQuery) -> Page[
     """List who has an attribute"""
     wanted = (query.name or "").casefold()
     found = [row for row in await domain.holders(ctx, attribute_id) if wanted in row["name"].casefold()]
-    page = paged("attribute_users", found, query, f"/attributes/{attribute_id}/users", "name,page,per_page")
+    page = page_of("attribute_users", found, query, f"/attributes/{attribute_id}/users", "name,page,per_page")
     return page.map(
         lambda row: Holder(
             id=row["user_id"], name=row["name"], team="", proficiency=row["proficiency"], attribute_id=attribute_id
@@ -249,14 +240,14 @@ async def unassign(ctx: Ctx, attribute_id: str, body: Unassignment) -> None:
 async def list_held(ctx: Ctx, user_id: str, query: PageQuery) -> Page[Held]:
     """List a person's attributes"""
     found = await domain.of_user(ctx, user_id)
-    page = paged("attributes", found, query, f"/users/{user_id}/attributes", "page,per_page")
+    page = page_of("attributes", found, query, f"/users/{user_id}/attributes", "page,per_page")
     return page.map(lambda row: Held(**{name: row[name] for name in Held.__struct_fields__}))
 
 
 async def list_categories(ctx: Ctx, query: CategoryQuery) -> Page[Category]:
     """List the categories of attributes"""
     found = _sorted(await domain.categories(ctx), query.sort)
-    return paged("categories", found, query, "/attributes-categories", "sort,page,per_page").map(category)
+    return page_of("categories", found, query, "/attributes-categories", "sort,page,per_page").map(category)
 
 
 async def create_category(ctx: Ctx, body: CategoryName) -> Category:

@@ -8,7 +8,7 @@ from sqlalchemy import Table, bindparam, func, literal, select
 
 from ringfence.kernel.ctx import Ctx
 from ringfence.kernel.problems import wrong
-from ringfence.kernel.shapes import Page
+from ringfence.kernel.shapes import Page, paged
 from ringfence.store.columns import Json, among
 from ringfence.store.query import Row, Statement, all_rows, mine
 
@@ -126,13 +126,4 @@ async def fields(ctx: Ctx, contact: str, *, page: int, per_page: int, search: st
     wanted = key(search or "")
     found = [row for row in await all_rows(ctx, FIELDS_OF, contact=contact) if wanted in key(row["key"])]
     found.sort(key=itemgetter("key"))  # here and not there, where the order would depend on the database
-    start = (page - 1) * per_page
-    return Page(
-        rel="custom_fields",
-        items=found[start : start + per_page],
-        total=len(found),
-        page=page,
-        per_page=per_page,
-        members=("total", "count"),
-        bounds=False,
-    )
+    return paged("custom_fields", found, page, per_page, members=("total", "count"), bounds=False)

@@ -15,7 +15,7 @@ from ringfence.floor.uploads import CsvMetadata, Validate
 from ringfence.kernel.catalog import EventType, Job
 from ringfence.kernel.ctx import Ctx
 from ringfence.kernel.problems import Fault, Problem, wrong
-from ringfence.kernel.shapes import Page, Shape
+from ringfence.kernel.shapes import Page, Shape, paged
 from ringfence.store.columns import Json, Moment, Uuid, among
 from ringfence.store.csv_rows import BadFile
 from ringfence.store.outbox import emit
@@ -198,8 +198,7 @@ async def in_force(ctx: Ctx, list_id: str, asked: list[tuple[str, str]], *, page
         if row["expiration_date"] is None
         or row["expiration_date"] >= numbers.today(ctx.now(), zones[row["number"]]).isoformat()
     ]
-    start = (page - 1) * per_page
-    return Page(rel="entries", items=found[start : start + per_page], total=len(found), page=page, per_page=per_page)
+    return paged("entries", found, page, per_page)
 
 
 async def change_entry(ctx: Ctx, list_id: str, entry: str, steps: Sequence[tuple[str, str, object]]) -> Row:

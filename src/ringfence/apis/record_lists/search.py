@@ -12,7 +12,7 @@ from sqlalchemy.types import String
 from ringfence.floor import lists, numbers
 from ringfence.kernel.ctx import Ctx
 from ringfence.kernel.problems import wrong
-from ringfence.kernel.shapes import Page
+from ringfence.kernel.shapes import Page, paged
 from ringfence.store.columns import Json, Moment, Uuid, among
 from ringfence.store.paging import Order, Way, page_of, ways
 from ringfence.store.query import Row, Statement, mine
@@ -205,5 +205,4 @@ async def timezones_of(ctx: Ctx, list_id: str, *, text: str | None, page: int, p
     await domain.get(ctx, list_id)
     rows = [row["timezone"] async for row in ctx.db.scan(ZONES, account=ctx.account, list=list_id)]
     found = sorted(zone for zone in rows if (text or "").casefold() in zone.casefold())
-    start = (page - 1) * per_page
-    return Page(rel="timezones", items=found[start : start + per_page], total=len(found), page=page, per_page=per_page)
+    return paged("timezones", found, page, per_page)

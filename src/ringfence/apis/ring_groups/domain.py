@@ -7,10 +7,11 @@ from sqlalchemy import bindparam, func, select
 from ringfence.floor import lists
 from ringfence.floor.directory import ALL_RING_GROUPS
 from ringfence.kernel.ctx import Ctx
-from ringfence.kernel.shapes import Page
+from ringfence.kernel.shapes import Page, paged
 from ringfence.store.query import ACCOUNT, Row, Statement, all_rows, mine, one
 from ringfence.store.tables.identity import ring_group_users, ring_groups, users
 
+MEMBERS = ("total", "count", "page", "per_page")
 BY_NAME = Statement(mine(ring_groups).where(ring_groups.c.name == bindparam("name")))
 
 
@@ -20,17 +21,7 @@ async def search(ctx: Ctx, *, name: str | None, order_by: str, page: int, per_pa
     wanted = (name or "").casefold()
     found = [row for row in await all_rows(ctx, ALL_RING_GROUPS) if wanted in row["name"].casefold()]
     found.sort(key=lambda row: (row["name"].casefold(), row["name"]), reverse=descending)
-    start = (page - 1) * per_page
-    return Page(
-        rel="ring_groups",
-        items=found[start : start + per_page],
-        total=len(found),
-        page=page,
-        per_page=per_page,
-        members=("total", "count", "page", "per_page"),
-        previous="previous",
-        bounds=False,
-    )
+    return paged("ring_groups", found, page, per_page, members=MEMBERS, previous="previous", bounds=False)
 
 
 @cache
@@ -60,7 +51,7 @@ async def members(ctx: Ctx, ring_group: str, *, active: bool | None, page: int, 
         total=total,
         page=page,
         per_page=per_page,
-        members=("total", "count", "page", "per_page"),
+        members=MEMBERS,
         also={"ring_group": held["name"]},
         previous="previous",
         bounds=False,
