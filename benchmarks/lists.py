@@ -22,7 +22,9 @@ import httpx2 as httpx
 
 from ringfence.apis.all import APIS
 from ringfence.apis.do_not_call_lists import domain as do_not_call
+from ringfence.apis.do_not_call_lists import files as numbers_file
 from ringfence.apis.record_lists import domain as records
+from ringfence.apis.record_lists import files as records_file
 from ringfence.fence.house import House
 from ringfence.floor import directory, imports, uploads
 from ringfence.floor import do_not_call as lookup
@@ -60,8 +62,9 @@ async def fill(house: House, account: str, of: Any, folder: Path, first: int, co
         sent = uploads.CsvMetadata(
             filename="fill.csv", byte_size=path.stat().st_size, checksum=f"{first:032x}", content_type="text/csv"
         )
-        upload = await uploads.at_hand(ctx, made["id"], of.VALIDATE.name, sent)
-    await imports.validate(house.ctx(None, account, "benchmark"), upload["id"], of.FILES, file=path)
+        upload = await uploads.at_hand(ctx, made["id"], of.VALIDATION, sent)
+    kind = (records_file if of is records else numbers_file).FILES
+    await imports.validate(house.ctx(None, account, "benchmark"), upload["id"], kind, file=path)
     id: str = made["id"]
     return id
 

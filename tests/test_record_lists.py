@@ -223,7 +223,7 @@ async def test_a_validation_that_dies_goes_on_where_it_was(centre: Centre, monke
         if stored >= 1000:
             raise Died
 
-    from ringfence.apis.record_lists import domain
+    from ringfence.apis.record_lists import files
 
     async with await centre.signed_in(SCOPE) as http:
         body = {"name": "Call", "unique_identifier_type": "PHONE_NUMBER", "csv_metadata": csv_of(text)}
@@ -234,7 +234,7 @@ async def test_a_validation_that_dies_goes_on_where_it_was(centre: Centre, monke
         upload = made["signed_url"].partition("/uploads/")[2].partition("?")[0]
         ctx = centre.house.ctx(None, await centre.account(), "test")
         with pytest.raises(Died):
-            await imports.validate(ctx, upload, domain.FILES, tell)
+            await imports.validate(ctx, upload, files.FILES, tell)
         await asyncio.sleep(0.2)  # what nobody waits for is committed soon
         assert 1000 <= (await http.get(here)).json()["records_count"] < 2600
         await centre.settle()

@@ -44,6 +44,13 @@ def domain(kind: Kind) -> Any:
     return record if kind is Kind.record else do_not_call
 
 
+def files(kind: Kind) -> Any:
+    from ringfence.apis.do_not_call_lists import files as do_not_call
+    from ringfence.apis.record_lists import files as record
+
+    return record if kind is Kind.record else do_not_call
+
+
 async def find(ctx: "Ctx", kind: Kind, which: str) -> "Row | None":
     from ringfence.floor import lists
 
@@ -148,7 +155,7 @@ def import_file(
 async def _import(given: Desk, which: str, file: Path, kind: Kind, create: bool, unique: Rule) -> str:
     from ringfence.floor import imports, uploads
 
-    of, found = domain(kind), await look(file)
+    of, found = files(kind), await look(file)
     async with opened(given) as house:
         account = chosen_account(house, given)
         async with house.db.writing() as tx:
@@ -186,4 +193,4 @@ async def _export(given: Desk, which: str, kind: Kind, output: Path | None) -> i
     async with opened(given) as house, house.db.reading() as tx:
         ctx = house.ctx(tx, chosen_account(house, given), actor(), "cli")
         held = await named(ctx, kind, which)
-        return await write(domain(kind).exported(ctx, held["id"]), output, held["count"])
+        return await write(files(kind).exported(ctx, held["id"]), output, held["count"])

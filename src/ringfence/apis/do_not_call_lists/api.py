@@ -14,7 +14,7 @@ from ringfence.kernel.problems import NOT_FOUND, TOO_LARGE
 from ringfence.kernel.shapes import DeepQuery, Page, PageQuery, Shape
 from ringfence.store.query import Row
 
-from . import domain
+from . import domain, files
 
 MANAGE = Scope("do-not-call-lists:manage", "See and change whom your dialer must not call")
 Text = Annotated[str, msgspec.Meta(max_length=255)]
@@ -308,7 +308,7 @@ API = Api(
     about="Retrieves, creates and changes do-not-call lists for the outbound dialer.",
     scopes=(MANAGE,),
     events=domain.EVENTS,
-    jobs=(domain.VALIDATE, domain.CLEAR),
+    jobs=(files.VALIDATE, domain.CLEAR),
     operations=(
         Operation("POST", "/do-not-call-lists", MANAGE, create_list, status=201, problems=(TOO_LARGE,)),
         Operation("GET", "/do-not-call-lists", MANAGE, list_lists),

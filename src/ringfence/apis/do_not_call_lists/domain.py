@@ -1,7 +1,6 @@
-"""Lists of numbers not to call: entries, until when they hold, and the file that a list may be made with."""
+"""Lists of numbers not to call: their entries, and until when they hold."""
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
 from datetime import date
 from functools import cache
 from typing import Any
@@ -9,27 +8,25 @@ from typing import Any
 from sqlalchemy import bindparam, delete, select, update
 
 from ringfence.floor import imports, lists, numbers
-from ringfence.floor.imports import Bad, Good, Kind, Refused, Validated
+from ringfence.floor.imports import Bad, Validated
 from ringfence.floor.lists import ListFacts
-from ringfence.floor.uploads import CsvMetadata, Validate
+from ringfence.floor.uploads import CsvMetadata
 from ringfence.kernel.catalog import EventType, Job
 from ringfence.kernel.ctx import Ctx
 from ringfence.kernel.problems import Fault, Problem, wrong
 from ringfence.kernel.shapes import Page, Shape, paged
 from ringfence.store.columns import Json, Moment, Uuid, among
-from ringfence.store.csv_rows import BadFile
 from ringfence.store.outbox import emit
 from ringfence.store.paging import Order, Way, page_of, ways
 from ringfence.store.query import ACCOUNT, Row, Statement, adding, all_rows, change, find, mine, one
-from ringfence.store.stage import Staged
 from ringfence.store.tables.identity import accounts
 from ringfence.store.tables.lists import do_not_call_entries as entries
 from ringfence.store.work import enqueue, step
 
 KIND = "do_not_call"
+VALIDATION = "do_not_call_lists.validate"  # the job that takes a file in
 UNPROCESSABLE = Problem("unprocessable_patch", 422, "The change cannot be applied to this resource.")
 DUPLICATE = Bad("PHONE_NUMBER_NOT_UNIQUE", "the list holds this number already")
-COLUMNS = ("id", "number", "expiration_date", "reason")
 DROPPED = 1000  # entries of a deleted list that go in one transaction
 
 
@@ -60,7 +57,6 @@ SET = Statement(
     .values(expiration_date=bindparam("until"), reason=bindparam("why"), updated_at=bindparam("at", type_=Moment))
 )
 DROP = Statement(delete(entries).where(entries.c.account_id == ACCOUNT, HERE, THIS))
-EVERYTHING = Statement(mine(entries).where(HERE).order_by(entries.c.number))
 SOME = Statement(mine(entries, entries.c.id).where(HERE).limit(DROPPED))
 ZONE = Statement(select(accounts.c.timezone).where(accounts.c.id == ACCOUNT))
 ORDERS = {"created_at": (entries.c.id,), "updated_at": (entries.c.updated_at, entries.c.id)}  # ids are in time
@@ -79,7 +75,7 @@ async def create(ctx: Ctx, *, name: str, csv: CsvMetadata | None, **facts: Any) 
         name=name,
         most=ctx.settings.do_not_call_lists,
         rule="PHONE_NUMBER",
-        job=VALIDATE.name,
+        job=VALIDATION,
         csv=csv,
         waits=False,
         created=LIST_CREATED,
@@ -296,70 +292,5 @@ async def clear(ctx: Ctx, args: ListFacts) -> None:
         more = len(found) == DROPPED
 
 
-async def exported(ctx: Ctx, list_id: str) -> AsyncGenerator[list[str], None]:
-    """A list as rows of a file that can be imported again, the header first."""
-    yield ["phone_number", "expiration_date", "reason"]
-    async with aclosing(ctx.db.scan(EVERYTHING, account=ctx.account, list=list_id)) as found:
-        async for row in found:
-            yield [numbers.shown(row["number"]), row["expiration_date"] or "", row["reason"] or ""]
-
-
-def checker(columns: list[str], of: Row) -> imports.Check:
-    """How a row of a file is checked: phone_number, expiration_date, reason; other columns are passed over."""
-    if "phone_number" not in columns:
-        raise BadFile(1, "the column phone_number is missing")
-    at = columns.index("phone_number")
-    until = columns.index("expiration_date") if "expiration_date" in columns else None
-    why = columns.index("reason") if "reason" in columns else None
-    digits, malformed = numbers.digits, Bad("PHONE_NUMBER_INVALID", f"phone_number {numbers.MALFORMED}")
-    missing = Bad("PHONE_NUMBER_MISSING", "phone_number is empty")
-
-    def check(row: list[str]) -> Good | Bad:
-        text = row[at].strip()
-        number = digits(text)
-        if number is None:
-            return malformed if text else missing
-        date_text = row[until].strip() if until is not None else ""
-        if date_text:
-            try:
-                listed_until(date_text)
-            except ValueError as bad:
-                return Bad("EXPIRATION_DATE_INVALID", f"expiration_date {bad}")
-        reason = row[why].strip() if why is not None else ""
-        if len(reason) > 255:
-            return Bad("OTHER", "reason must have at most 255 characters")
-        return Good(number, (), (number, date_text or None, reason or None))
-
-    return check
-
-
-async def store(ctx: Ctx, held: Row, upload: Row, chunk: list[Staged], ids: list[str]) -> list[Refused]:
-    """Store a chunk of a file; rows whose number was added meanwhile are refused."""
-    known: set[int] = set()
-    if held["count"] > upload["accepted"]:  # not all of it is from this file
-        found = [staged.values[0] for staged in chunk]
-        known = {row["number"] for row in await all_rows(ctx, BY_NUMBERS, list=held["id"], numbers=found)}
-    rows = [(id, *one.values) for id, one in zip(ids, chunk, strict=True) if one.values[0] not in known]
-    same = {"list_id": held["id"], "account_id": ctx.account, "created_at": ctx.now(), "updated_at": ctx.now()}
-    await ctx.db.load(entries, COLUMNS, rows, **same)
-    return [Refused(one.row, *DUPLICATE) for one in chunk if one.values[0] in known]
-
-
-FILES = Kind(
-    tables=(entries,),
-    limit=lambda settings: settings.list_entries,
-    checker=checker,
-    duplicate=DUPLICATE,
-    once=lambda of: "place",
-    store=store,
-    validated=LIST_VALIDATED,
-)
-
-
-async def validate(ctx: Ctx, args: Validate) -> None:
-    await imports.validate(ctx, args.upload, FILES)
-
-
-VALIDATE = Job("do_not_call_lists.validate", Validate, validate, long=True)
 CLEAR = Job("do_not_call_lists.clear", ListFacts, clear, long=True)
 EVENTS = (LIST_CREATED, LIST_DELETED, LIST_VALIDATED, ENTRIES_ADDED, ENTRIES_CHANGED, ENTRIES_REMOVED)

@@ -13,7 +13,7 @@ from ringfence.kernel.problems import NOT_FOUND, TOO_LARGE, Fault, wrong
 from ringfence.kernel.shapes import Page
 from ringfence.store.query import Row
 
-from . import domain, search
+from . import domain, files, search
 from .shapes import (
     BulkDelete,
     BulkRecord,
@@ -302,7 +302,7 @@ API = Api(
     about="Creates, fills and catalogues lists of people to call.",
     scopes=(MANAGE,),
     events=domain.EVENTS,
-    jobs=(domain.VALIDATE, domain.CLEAR, domain.CALL_BACK),
+    jobs=(files.VALIDATE, domain.CLEAR, files.CALL_BACK),
     operations=(
         Operation("GET", "/record-lists", MANAGE, list_lists),
         Operation("POST", "/record-lists", MANAGE, create_list, status=201, problems=(TOO_LARGE,)),
