@@ -115,6 +115,13 @@ class App(AppFacts, kw_only=True):
     id: str
     version_number: int
     links: ClassVar = {"self": "/apps/{id}"}
+    example: ClassVar = {
+        "id": "5f000000000000000000000000000001",
+        "name": "Wallboard",
+        "version_number": 1,
+        "scopes": ["account:read", "users:read"],
+        "subscription_types": [{"type": "trial", "name": "Try it", "license_type": "universal"}],
+    }
 
 
 class Filter(Shape):
