@@ -13,7 +13,7 @@ from ringfence.floor.lists import ListFacts
 from ringfence.floor.uploads import CsvMetadata
 from ringfence.kernel.catalog import EventType, Job
 from ringfence.kernel.ctx import Ctx
-from ringfence.kernel.problems import Fault, Problem, wrong
+from ringfence.kernel.problems import Fault, FieldError, Problem, wrong
 from ringfence.kernel.shapes import Page, Shape, paged
 from ringfence.store.columns import Json, Moment, Uuid, among
 from ringfence.store.outbox import emit
@@ -208,21 +208,22 @@ async def change_entry(ctx: Ctx, list_id: str, entry: str, steps: Sequence[tuple
     return after
 
 
+def _unprocessable(where: str, why: str) -> Fault:
+    return Fault(UNPROCESSABLE, f"{where}: {why}.", fields=(FieldError(where, why),))
+
+
 async def _changed(ctx: Ctx, row: Row, op: str, path: str, value: object, where: str) -> dict[str, Any]:
     if path not in ("/expiration_date", "/reason") or op not in ("add", "replace", "remove"):
-        raise Fault(
-            UNPROCESSABLE,
-            f"{where}: only add, replace and remove of /expiration_date and /reason are possible.",
-        )
+        raise _unprocessable(where, "only add, replace and remove of /expiration_date and /reason are possible")
     value = None if op == "remove" else value
     if path == "/reason":
         if value is not None and (not isinstance(value, str) or len(value) > 255):
-            raise Fault(UNPROCESSABLE, f"{where}: reason must be a text of at most 255 characters.")
+            raise _unprocessable(f"{where}.value", "reason must be a text of at most 255 characters")
         return {"reason": value}
     try:
         return {"expiration_date": await _checked_date(ctx, row["number"], value)}
     except ValueError as why:
-        raise Fault(UNPROCESSABLE, f"{where}: expiration_date {why}.") from why
+        raise _unprocessable(f"{where}.value", f"expiration_date {why}") from why
 
 
 async def _save(ctx: Ctx, list_id: str, changed: list[Row]) -> None:

@@ -172,6 +172,7 @@ async def search(
         page=page,
         per_page=per_page,
         cursors=cursors,
+        members=("count", "page", "per_page", "total_pages"),
         counts_all=True,
     )
 
