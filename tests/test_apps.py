@@ -61,8 +61,7 @@ class Story:
 
     async def rotate(self, *, compromised: bool = False) -> str:
         async def run(ctx: Any, row: Row) -> str:
-            facts, said = (await installations.version_of(ctx, row))["facts"], await installations.common(ctx, row)
-            return (await credentials.rotate(ctx, row, facts, said, compromised=compromised)).client_id
+            return (await installations.rotate(ctx, row, compromised=compromised)).client_id
 
         found: str = await self.do(run)
         return found

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from openapi_spec_validator import validate
 
 from ringfence.apis.all import APIS
-from ringfence.apis.apps import credentials, installations
+from ringfence.apis.apps import installations
 from ringfence.cli.contract import promised
 from ringfence.floor.directory import set_number, set_ring_group
 from ringfence.kernel.catalog import PUBLIC, Errors, Open, Operation, Scope, operation_name
@@ -94,8 +94,7 @@ async def installed(centre: Centre, headers: dict[str, str], *, approved: bool) 
         row = await installations.held(ctx, row["id"])
         if approved:
             row = await installations.decide(ctx, row, "approve", "")
-        facts, said = (await installations.version_of(ctx, row))["facts"], await installations.common(ctx, row)
-        newest = await credentials.rotate(ctx, row, facts, said, compromised=False)
+        newest = await installations.rotate(ctx, row)
         told = await ctx.db.all(FOR_KEY, account=ctx.account, key=row["id"])
     event = next(event["id"] for event in told if event["type"] == "app.installed")
     return {"app_id": app, "installation_id": row["id"], "client_id": newest.client_id, "event_id": event}

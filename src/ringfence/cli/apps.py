@@ -215,13 +215,10 @@ def rotate(
     compromised: Annotated[bool, typer.Option("--compromised", help="The old credentials end now.")] = False,
 ) -> None:
     """Renew an installation's credentials; the old ones are taken for seven more days."""
-    from ringfence.apis.apps import credentials
     from ringfence.apis.apps import installations as life
 
     async def work(ctx: "Ctx") -> Any:
-        row = await installed(ctx, which)
-        facts, said = (await life.version_of(ctx, row))["facts"], await life.common(ctx, row)
-        return await credentials.rotate(ctx, row, facts, said, compromised=compromised)
+        return await life.rotate(ctx, await installed(ctx, which), compromised=compromised)
 
     typer.echo(f"client_id  {run(within(desk(context), work, settle=True)).client_id}")
 

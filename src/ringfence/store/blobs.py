@@ -189,6 +189,4 @@ def open_blobs(settings: Settings, vault: Vault, base: str, now: Callable[[], fl
         folder = Path(settings.database.removeprefix("sqlite:///") + "-files")
     else:
         folder = Path("ringfence-files")
-    disk = Disk(folder, vault, base)
-    disk.clear_away(now())
-    return disk
+    return Disk(folder, vault, base)

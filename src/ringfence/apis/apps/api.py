@@ -209,9 +209,7 @@ async def rotate(ctx: Ctx, app_id: str, installation_id: str) -> None:
     row = await installations.held(within, found["id"])
     if row["ended_at"] is not None or row["state"] == "installing":
         raise Fault(installations.WRONG_STATE, f"The installation is {row['state']}.")
-    version = await installations.version_of(within, row)
-    said = await installations.common(within, row)
-    await credentials.rotate(within, row, version["facts"], said, compromised=False)
+    await installations.rotate(within, row)
 
 
 async def acknowledge(

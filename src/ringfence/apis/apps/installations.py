@@ -41,6 +41,7 @@ PATIENCE = timedelta(days=7)  # for a confirmation
 NOT_CONFIRMED = "it was not confirmed within 7 days"
 WRONG_STATE = Problem("wrong_installation_state", 409, "The installation is not in a state in which this can be done.")
 Decision = Literal["approve", "reject"]
+CALM: dict[str, Any] = {"step": None, "before": None, "due": None, "proposal": None}  # nothing waits
 
 
 class Installed(Shape):
@@ -202,19 +203,18 @@ async def decide(ctx: Ctx, row: Row, decision: Decision, reason: str) -> Row:
     """Approve or reject what waits for it."""
     if row["state"] != "pending":
         raise Fault(WRONG_STATE, f"The installation is {row['state']}: nothing waits to be decided.")
-    calm: dict[str, Any] = {"step": None, "before": None, "due": None, "proposal": None}
     if row["step"] == "install":
         if decision == "reject":
             return await _end(ctx, row, "rejected", reason)
-        after = await move(ctx, row, "completed", reason, **calm)
+        after = await move(ctx, row, "completed", reason, **CALM)
         subscription = row["subscription"]
         return await trials.start(ctx, after) if subscription and subscription["type"] == "trial" else after
     if row["step"] == "uninstall" and decision == "approve":
         return await _end(ctx, row, "revoked", reason)
     if decision == "reject" or row["step"] == "uninstall":
-        return await move(ctx, row, row["before"], reason, **calm)
+        return await move(ctx, row, row["before"], reason, **CALM)
     proposal = row["proposal"]
-    after = await move(ctx, row, row["before"], reason, **calm, **proposal["becomes"])
+    after = await move(ctx, row, row["before"], reason, **CALM, **proposal["becomes"])
     if proposal["upgrade"] and (after["trial"] or {}).get("state") == "active":
         after = await trials.end(ctx, after, "plan_upgraded", "user")
     return after
@@ -225,8 +225,7 @@ async def _end(ctx: Ctx, row: Row, state: str, reason: str) -> Row:
     await credentials.end_all(ctx, row["id"])
     if (row["trial"] or {}).get("state") == "active":
         row = await trials.end(ctx, row, "app_uninstalled", "user")
-    calm: dict[str, Any] = {"step": None, "before": None, "due": None, "proposal": None}
-    return await move(ctx, row, state, reason, ended_at=ctx.now(), **calm)
+    return await move(ctx, row, state, reason, ended_at=ctx.now(), **CALM)
 
 
 async def time_out(ctx: Ctx, args: Installed) -> None:
@@ -303,6 +302,12 @@ async def resume(ctx: Ctx, row: Row, reason: str) -> Row:
     _settled(row, "suspended")
     await credentials.suspend_all(ctx, row["id"], suspended=False)
     return await move(ctx, row, "completed", reason)
+
+
+async def rotate(ctx: Ctx, row: Row, *, compromised: bool = False) -> credentials.Made:
+    """Renew the credentials of an installation that is held."""
+    facts, said = (await version_of(ctx, row))["facts"], await common(ctx, row)
+    return await credentials.rotate(ctx, row, facts, said, compromised=compromised)
 
 
 async def people(ctx: Ctx, row: Row) -> list[Row]:

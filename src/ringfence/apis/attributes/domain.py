@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import bindparam, delete, func, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from ringfence.floor.directory import USER
 from ringfence.kernel.catalog import EventType
 from ringfence.kernel.ctx import Ctx
 from ringfence.kernel.problems import NOT_FOUND, Fault, Problem, wrong
@@ -89,7 +90,6 @@ HOLDERS = Statement(
     .where(attribute_users.c.attribute_id == ID)
 )
 OF_USER = Statement(mine(attribute_users).where(attribute_users.c.user_id == bindparam("user")))
-USER = Statement(mine(users, users.c.id).where(users.c.id == bindparam("user")))
 KNOWN = Statement(mine(users, users.c.id).where(among(users.c.id, bindparam("ids", type_=Json))))
 ASSIGN = Statement(
     upsert(attribute_users)
