@@ -103,7 +103,16 @@ async def installed(centre: Centre, headers: dict[str, str], *, approved: bool) 
 async def made(centre: Centre, headers: dict[str, str], op: Operation) -> dict[str, str]:
     """Members of a path that exist: a contact with a custom field, a user."""
     async with centre.http(**headers) as http:
+        if "{delivery_id}" in op.path:
+            await centre.settle()  # from here on, subscriptions are told
+        told = {"callback_url": "https://crm.example/events", "event_types": ["contact.created"]}
+        subscription = (await http.put("/events/subscriptions", json=told)).json()["id"]
         contact = (await http.post("/contacts", json={"name": "Ana"})).json()["contact"]["id"]
+        delivery = ""
+        if "{delivery_id}" in op.path:
+            await centre.settle()
+            log = (await http.get(f"/events/subscriptions/{subscription}/deliveries")).json()
+            delivery = log["_embedded"]["deliveries"][0]["id"]
         await http.put(f"/contacts/{contact}/custom-fields/tier", json={"value": "gold"})
         listed = (await http.post("/do-not-call-lists", json={"name": "No"})).json()["id"]
         entry = await http.post(f"/do-not-call-lists/{listed}/entries", json={"phone_number": "+351210000001"})
@@ -134,6 +143,8 @@ async def made(centre: Centre, headers: dict[str, str], op: Operation) -> dict[s
     app = await installed(centre, headers, approved=not op.path.endswith("{installation_id}/state"))
     user = await centre.user(email=f"{centre.world.new_id(24)}@acme.example")
     return app | {
+        "subscription_id": subscription,
+        "delivery_id": delivery,
         "phone_number": "+351210000001",
         "category_id": category,
         "attribute_id": attribute,

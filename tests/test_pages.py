@@ -24,7 +24,7 @@ from tests.conftest import Centre
 
 HOSTILE = '<script>alert("1")</script>'
 REAL = [api for api in APIS if api.operations]
-PLACES = ["/docs", "/docs/errors", "/docs/events", *(f"/docs/{api.name}" for api in REAL)]
+PLACES = ["/docs", "/docs/errors", "/docs/event-types", *(f"/docs/{api.name}" for api in REAL)]
 
 READ, WRITE = Scope("posts:read", f"See {HOSTILE}"), Scope("posts:write", "Set posts", via=("authorization_code",))
 FULL = Problem("fence_full", 409, "No `post` fits any more.")
@@ -194,7 +194,7 @@ async def test_an_unknown_api_is_not_found() -> None:
 
 
 async def test_events_and_errors_are_all_told() -> None:
-    events = words(await shown("/docs/events"))
+    events = words(await shown("/docs/event-types"))
     assert "post.added A post was added post_id string rails list of Rail rails[].length integer" in events
     errors = words(await shown("/docs/errors"))
     assert "409 fence_full" in errors
@@ -203,7 +203,7 @@ async def test_events_and_errors_are_all_told() -> None:
             assert f"{problem.status} {problem.code} {problem.message}" in errors
 
 
-@pytest.mark.parametrize("path", ["/docs", "/docs/{api}", "/docs/errors", "/docs/events"])
+@pytest.mark.parametrize("path", ["/docs", "/docs/{api}", "/docs/errors", "/docs/event-types"])
 async def test_the_reference_escapes_what_it_is_told(path: str) -> None:
     page = await shown(path, **({"api": "posts"} if "{" in path else {}))
     assert "<script" not in page

@@ -12,6 +12,7 @@ from .apps.api import API as APPS
 from .attributes.api import API as ATTRIBUTES
 from .contacts.api import API as CONTACTS
 from .do_not_call_lists.api import API as DO_NOT_CALL_LISTS
+from .events.api import API as EVENTS
 from .phone_validation.api import API as PHONE_VALIDATION
 from .record_lists.api import API as RECORD_LISTS
 from .ring_groups.api import API as RING_GROUPS
@@ -26,6 +27,7 @@ APIS = (
     ACCOUNTS,
     USERS,
     APPS,
+    EVENTS,
     CONTACTS,
     ATTRIBUTES,
     RING_GROUPS,

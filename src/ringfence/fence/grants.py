@@ -29,10 +29,12 @@ class GrantFacts(Shape):
     reason: str = ""
 
 
-SCOPE_ADDED = EventType("client.scope_added", GrantFacts, "A scope was added to a client")
-SCOPE_EFFECTIVE = EventType("client.scope_effective", GrantFacts, "A scope of a client took effect")
-SCOPE_REMOVED = EventType("client.scope_removed", GrantFacts, "A scope was removed from a client")
-SCOPE_CANCELLED = EventType("client.scope_cancelled", GrantFacts, "A pending scope of a client was cancelled")
+SCOPE_ADDED = EventType("client.scope_added", GrantFacts, "A scope was added to a client", "account:read")
+SCOPE_EFFECTIVE = EventType("client.scope_effective", GrantFacts, "A scope of a client took effect", "account:read")
+SCOPE_REMOVED = EventType("client.scope_removed", GrantFacts, "A scope was removed from a client", "account:read")
+SCOPE_CANCELLED = EventType(
+    "client.scope_cancelled", GrantFacts, "A pending scope of a client was cancelled", "account:read"
+)
 
 ADD = adding(scope_grants)
 CLIENT = Statement(mine(clients).where(clients.c.id == bindparam("client"), clients.c.deleted_at.is_(None)))

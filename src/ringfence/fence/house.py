@@ -33,6 +33,7 @@ class House:
     gate: Gate | None = None
     token_limiter: Limiter = field(default_factory=lambda: Limiter(0, time))
     scopes: dict[str, Any] = field(default_factory=dict)  # every Scope of the catalogue, by name
+    events: dict[str, Any] = field(default_factory=dict)  # every EventType, by name
     identity_base: str = ""
     gateway_base: str = ""
 

@@ -45,13 +45,17 @@ class MembershipFacts(Shape):
 
 
 ACCOUNT_CREATED = EventType("account.created", AccountFacts, "An account was made")
-ACCOUNT_CHANGED = EventType("account.changed", AccountFacts, "Facts of an account were changed")
+ACCOUNT_CHANGED = EventType("account.changed", AccountFacts, "Facts of an account were changed", "account:read")
 ROLE_CHANGED = EventType("role.changed", Named, "What a role allows was changed")
-USER_CREATED = EventType("user.created", UserFacts, "A person was added")
-USER_CHANGED = EventType("user.changed", UserFacts, "Facts, roles or the password of a person were changed")
-RING_GROUP_CHANGED = EventType("ring_group.changed", Named, "A ring group was made or changed")
-MEMBERSHIP_CHANGED = EventType("user.ring_groups_changed", MembershipFacts, "A person joined or left ring groups")
-NUMBER_CHANGED = EventType("number.changed", NumberFacts, "A phone number was added or relabelled")
+USER_CREATED = EventType("user.created", UserFacts, "A person was added", "users:read")
+USER_CHANGED = EventType(
+    "user.changed", UserFacts, "Facts, roles or the password of a person were changed", "users:read"
+)
+RING_GROUP_CHANGED = EventType("ring_group.changed", Named, "A ring group was made or changed", "ring-groups:read")
+MEMBERSHIP_CHANGED = EventType(
+    "user.ring_groups_changed", MembershipFacts, "A person joined or left ring groups", "users:read"
+)
+NUMBER_CHANGED = EventType("number.changed", NumberFacts, "A phone number was added or relabelled", "account:read")
 
 ADD_ACCOUNT, ADD_USER = adding(accounts, everywhere=True), adding(users)
 ACCOUNT_BY_NAME = Statement(select(accounts).where(accounts.c.name == bindparam("name")), everywhere=True)

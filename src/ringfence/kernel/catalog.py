@@ -48,11 +48,19 @@ ENVELOPES = (Errors.ENVELOPE, Errors.STATE)
 
 @dataclass(frozen=True, slots=True)
 class EventType:
-    """Something that can have happened: its name, the shape of its payload, and one sentence."""
+    """Something that can have happened: its name, the shape of its payload, and one sentence.
+
+    `scope` names what a client must hold to subscribe to it; without one it stays inside. `shown` makes of an
+    event's row what a subscriber gets, where that is not the usual envelope; `audience` names accounts that hear
+    of it beside its own.
+    """
 
     name: str
     data: type
     title: str
+    scope: str = ""
+    shown: Callable[..., Awaitable[dict[str, Any]]] | None = None  # (ctx, row, *, trusted)
+    audience: Callable[..., Awaitable[set[str]]] | None = None  # (ctx, row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +91,14 @@ class Job:
     retry: tuple[int, ...] = (5, 60, 600)
     every: int | None = None  # seconds: a recurring job, kept to one row
     long: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """Something that one process at a time does for as long as it runs. `run` takes the house, and is cancelled."""
+
+    name: str
+    run: Callable[..., Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +134,7 @@ class Api:
     events: tuple[EventType, ...] = ()
     reactions: tuple[Reaction, ...] = ()
     jobs: tuple[Job, ...] = ()
+    duties: tuple[Duty, ...] = ()
 
 
 def operation_name(operation: Operation) -> str:

@@ -41,6 +41,7 @@ async def open_house(settings: Settings, world: World, apis: Iterable[Api], *, p
             f"The database is at revision {have or 'none'}, this program needs {migrate.head()}: "
             "run `ringfence migrate`."
         )
+    apis = tuple(apis)
     vault = Vault(master_key(settings.secret_key, settings.database))
     db = open_database(settings.database, connections=settings.connections)
     await db.open()
@@ -54,6 +55,7 @@ async def open_house(settings: Settings, world: World, apis: Iterable[Api], *, p
         blobs=open_blobs(settings, vault, (settings.gateway_base or own_address(settings)).rstrip("/"), world.time),
         keys=keys.KeyRing(db, vault),
         scopes={scope.name: scope for api in apis for scope in api.scopes},
+        events={event.name: event for api in apis for event in api.events},
         identity_base=(settings.identity_base or own_address(settings)).rstrip("/"),
         gateway_base=(settings.gateway_base or own_address(settings)).rstrip("/"),
     )

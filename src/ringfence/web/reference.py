@@ -253,7 +253,7 @@ def pages(apis: tuple[Api, ...], version: str) -> Api:
         """Show every type of event"""
         found = sorted((e for api in apis for e in api.events), key=lambda e: e.name)
         told = [(e, list(members_in(schemas().refs[e.data], schemas().components))) for e in found]
-        return sheet("docs_events.html", "events", events=told)
+        return sheet("docs_events.html", "event-types", events=told)
 
     async def openapi(ctx: Ctx) -> Plain:
         """Give the contract as OpenAPI 3.1"""
@@ -274,7 +274,7 @@ def pages(apis: tuple[Api, ...], version: str) -> Api:
             Operation("GET", "/", PUBLIC, root),
             Operation("GET", "/docs", PUBLIC, index, errors=Errors.PAGE),
             Operation("GET", "/docs/errors", PUBLIC, errors, errors=Errors.PAGE),
-            Operation("GET", "/docs/events", PUBLIC, events, errors=Errors.PAGE),
+            Operation("GET", "/docs/event-types", PUBLIC, events, errors=Errors.PAGE),
             Operation("GET", "/docs/{api}", PUBLIC, of_api, problems=(NO_SUCH_PATH,), errors=Errors.PAGE),
             Operation("GET", "/openapi.json", PUBLIC, openapi),
             Operation("GET", "/static/{name}", PUBLIC, static, problems=(NO_SUCH_PATH,)),

@@ -17,6 +17,7 @@ from ringfence.fence.house import House
 from ringfence.fence.limits import Limiter
 from ringfence.kernel.catalog import Api
 from ringfence.oauth import tokens
+from ringfence.store.duties import attend
 from ringfence.store.worker import Worker
 
 from .app import App
@@ -71,6 +72,7 @@ async def serve(house: House, apis: Iterable[Api], *, host: str, port: int, read
         asyncio.create_task(house.view.watch(house.settings.poll_interval, house.world.now), name="view"),
         asyncio.create_task(house.usage.run(house.settings.usage_flush), name="usage"),
         asyncio.create_task(worker.run(), name="worker"),
+        asyncio.create_task(attend(house, app.apis), name="duties"),
     ]
     server = Server(app, address=host, port=port, interface=Interfaces.ASGINL, log_enabled=False, websockets=False)
     stopping = asyncio.Event()

@@ -11,7 +11,7 @@ from ringfence.kernel.catalog import EventType
 from ringfence.kernel.ctx import Ctx
 from ringfence.kernel.problems import NOT_FOUND, Fault
 from ringfence.kernel.shapes import Shape
-from ringfence.store.query import ACCOUNT, Row, Statement
+from ringfence.store.query import ACCOUNT, Row, Statement, find, mine
 from ringfence.store.tables.log import events
 
 from .tables import installations
@@ -98,16 +98,41 @@ class TrialEnded(OnTrial):
     ended_by: str
 
 
+async def told(ctx: Ctx, row: Row, *, trusted: bool) -> dict[str, Any]:
+    """An event as it is delivered. Only who may rotate an app's credentials is told their secrets."""
+    from .credentials import secrets_of  # which tells of rotations by what is declared here
+
+    found = None
+    if trusted and "client_id" in row["data"]:
+        found = await secrets_of(ctx, row["data"]["client_id"])
+    return shown(row, ctx.house.gateway_base, ctx.house.identity_base, found or NO_SECRETS)
+
+
+async def partner(ctx: Ctx, row: Row) -> set[str]:
+    """The account that the app belongs to hears of it too."""
+    found = await find(ctx, OWNER, installation=row["data"]["installation_id"])
+    return {found["owner_id"]} if found else set()
+
+
+OWNER = Statement(mine(installations, installations.c.owner_id).where(installations.c.id == bindparam("installation")))
 APP_CREATED = EventType("app.created", AppNamed, "A partner made an app")
 APP_CHANGED = EventType("app.changed", AppNamed, "A partner changed an app: it has a new version")
 INSTALLATION_MOVED = EventType("app.installation_changed", Moved, "An installation went on to another state")
-INSTALLED = EventType("app.installed", Credentials, "An app is being installed, and has credentials there")
-UPDATED = EventType("app.updated", Updated, "People or the plan of an installation are to change")
-UNINSTALLED = EventType("app.uninstalled", Uninstalled, "An app is being uninstalled")
-TRIAL_STARTED = EventType("app.trial_started", OnTrial, "The trial of an app began")
-TRIAL_EXTENDED = EventType("app.trial_extended", OnTrial, "The trial of an app goes on for longer")
-TRIAL_ENDED = EventType("app.trial_ended", TrialEnded, "The trial of an app is over")
-ROTATED = EventType("app.credentials_rotated", Credentials, "An installation got new credentials")
+INSTALLED = EventType(
+    "app.installed", Credentials, "An app is being installed, and has credentials there", "apps:read", told, partner
+)
+UPDATED = EventType(
+    "app.updated", Updated, "People or the plan of an installation are to change", "apps:read", told, partner
+)
+UNINSTALLED = EventType("app.uninstalled", Uninstalled, "An app is being uninstalled", "apps:read", told, partner)
+TRIAL_STARTED = EventType("app.trial_started", OnTrial, "The trial of an app began", "apps:read", told, partner)
+TRIAL_EXTENDED = EventType(
+    "app.trial_extended", OnTrial, "The trial of an app goes on for longer", "apps:read", told, partner
+)
+TRIAL_ENDED = EventType("app.trial_ended", TrialEnded, "The trial of an app is over", "apps:read", told, partner)
+ROTATED = EventType(
+    "app.credentials_rotated", Credentials, "An installation got new credentials", "apps:read", told, partner
+)
 LIFE = (INSTALLED, UPDATED, UNINSTALLED, TRIAL_STARTED, TRIAL_EXTENDED, TRIAL_ENDED, ROTATED)
 EVENTS = (APP_CREATED, APP_CHANGED, INSTALLATION_MOVED, *LIFE)
 

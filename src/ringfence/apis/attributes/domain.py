@@ -41,13 +41,17 @@ class PeopleFacts(Shape):
     user_ids: list[str]
 
 
-ATTRIBUTE_CREATED = EventType("attribute.created", AttributeFacts, "An attribute was made")
-ATTRIBUTE_CHANGED = EventType("attribute.changed", AttributeFacts, "An attribute was changed")
-ASSIGNED = EventType("attribute.assigned", PeopleFacts, "People were given an attribute, or another proficiency")
-UNASSIGNED = EventType("attribute.unassigned", PeopleFacts, "An attribute was taken from people")
-CATEGORY_CREATED = EventType("attribute_category.created", CategoryFacts, "A category of attributes was made")
-CATEGORY_CHANGED = EventType("attribute_category.changed", CategoryFacts, "A category was renamed")
-CATEGORY_DELETED = EventType("attribute_category.deleted", CategoryFacts, "A category was deleted")
+ATTRIBUTE_CREATED = EventType("attribute.created", AttributeFacts, "An attribute was made", "attributes:read")
+ATTRIBUTE_CHANGED = EventType("attribute.changed", AttributeFacts, "An attribute was changed", "attributes:read")
+ASSIGNED = EventType(
+    "attribute.assigned", PeopleFacts, "People were given an attribute, or another proficiency", "attributes:read"
+)
+UNASSIGNED = EventType("attribute.unassigned", PeopleFacts, "An attribute was taken from people", "attributes:read")
+CATEGORY_CREATED = EventType(
+    "attribute_category.created", CategoryFacts, "A category of attributes was made", "attributes:read"
+)
+CATEGORY_CHANGED = EventType("attribute_category.changed", CategoryFacts, "A category was renamed", "attributes:read")
+CATEGORY_DELETED = EventType("attribute_category.deleted", CategoryFacts, "A category was deleted", "attributes:read")
 EVENTS = (
     ATTRIBUTE_CREATED, ATTRIBUTE_CHANGED, ASSIGNED, UNASSIGNED, CATEGORY_CREATED, CATEGORY_CHANGED, CATEGORY_DELETED
 )  # fmt: skip

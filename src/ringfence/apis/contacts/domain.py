@@ -41,11 +41,13 @@ class ContactId(Shape):
     id: str
 
 
-CONTACT_CREATED = EventType("contact.created", ContactFacts, "A contact was added")
-CONTACT_CHANGED = EventType("contact.changed", ContactFacts, "A contact was changed")
-CONTACT_DELETED = EventType("contact.deleted", ContactId, "A contact was deleted")
-FIELD_SET = EventType("contact.field_set", FieldFacts, "A custom field of a contact was set")
-FIELD_REMOVED = EventType("contact.field_removed", FieldFacts, "A custom field of a contact was removed")
+CONTACT_CREATED = EventType("contact.created", ContactFacts, "A contact was added", "contacts:read")
+CONTACT_CHANGED = EventType("contact.changed", ContactFacts, "A contact was changed", "contacts:read")
+CONTACT_DELETED = EventType("contact.deleted", ContactId, "A contact was deleted", "contacts:read")
+FIELD_SET = EventType("contact.field_set", FieldFacts, "A custom field of a contact was set", "contacts:read")
+FIELD_REMOVED = EventType(
+    "contact.field_removed", FieldFacts, "A custom field of a contact was removed", "contacts:read"
+)
 
 THIS = (contacts.c.id == bindparam("contact"), contacts.c.deleted_at.is_(None))
 BY_ID = Statement(mine(contacts).where(*THIS))

@@ -42,7 +42,7 @@ class Erased(Shape):
     reason: str
 
 
-CONTACT_ERASED = EventType("contact.erased", Erased, "All that was known of a contact was erased")
+CONTACT_ERASED = EventType("contact.erased", Erased, "All that was known of a contact was erased", "contacts:read")
 
 
 NAMED = {

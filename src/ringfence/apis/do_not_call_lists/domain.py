@@ -37,12 +37,24 @@ class EntryFacts(Shape):
     ids: list[str]
 
 
-LIST_CREATED = EventType("do_not_call_list.created", ListFacts, "A do-not-call list was made")
-LIST_DELETED = EventType("do_not_call_list.deleted", ListFacts, "A do-not-call list was deleted")
-LIST_VALIDATED = EventType("do_not_call_list.validated", Validated, "The file of a do-not-call list was validated")
-ENTRIES_ADDED = EventType("do_not_call_list.entries_added", EntryFacts, "Numbers were added to a do-not-call list")
-ENTRIES_CHANGED = EventType("do_not_call_list.entries_changed", EntryFacts, "Entries were changed")
-ENTRIES_REMOVED = EventType("do_not_call_list.entries_removed", EntryFacts, "Numbers were removed from a list")
+LIST_CREATED = EventType(
+    "do_not_call_list.created", ListFacts, "A do-not-call list was made", "do-not-call-lists:manage"
+)
+LIST_DELETED = EventType(
+    "do_not_call_list.deleted", ListFacts, "A do-not-call list was deleted", "do-not-call-lists:manage"
+)
+LIST_VALIDATED = EventType(
+    "do_not_call_list.validated", Validated, "The file of a do-not-call list was validated", "do-not-call-lists:manage"
+)
+ENTRIES_ADDED = EventType(
+    "do_not_call_list.entries_added", EntryFacts, "Numbers were added to a do-not-call list", "do-not-call-lists:manage"
+)
+ENTRIES_CHANGED = EventType(
+    "do_not_call_list.entries_changed", EntryFacts, "Entries were changed", "do-not-call-lists:manage"
+)
+ENTRIES_REMOVED = EventType(
+    "do_not_call_list.entries_removed", EntryFacts, "Numbers were removed from a list", "do-not-call-lists:manage"
+)
 
 HERE = entries.c.list_id == bindparam("list", type_=Uuid)
 THIS = entries.c.id == bindparam("entry", type_=Uuid)

@@ -37,12 +37,18 @@ class RecordFacts(Shape):
     ids: list[str]
 
 
-LIST_CREATED = EventType("record_list.created", ListFacts, "A record list was made")
-LIST_DELETED = EventType("record_list.deleted", ListFacts, "A record list was deleted")
-LIST_VALIDATED = EventType("record_list.validated", Validated, "A file of a record list was validated")
-RECORDS_ADDED = EventType("record_list.records_added", RecordFacts, "Records were added to a list")
-RECORDS_CHANGED = EventType("record_list.records_changed", RecordFacts, "Records were changed")
-RECORDS_REMOVED = EventType("record_list.records_removed", RecordFacts, "Records were removed from a list")
+LIST_CREATED = EventType("record_list.created", ListFacts, "A record list was made", "record-lists:manage")
+LIST_DELETED = EventType("record_list.deleted", ListFacts, "A record list was deleted", "record-lists:manage")
+LIST_VALIDATED = EventType(
+    "record_list.validated", Validated, "A file of a record list was validated", "record-lists:manage"
+)
+RECORDS_ADDED = EventType(
+    "record_list.records_added", RecordFacts, "Records were added to a list", "record-lists:manage"
+)
+RECORDS_CHANGED = EventType("record_list.records_changed", RecordFacts, "Records were changed", "record-lists:manage")
+RECORDS_REMOVED = EventType(
+    "record_list.records_removed", RecordFacts, "Records were removed from a list", "record-lists:manage"
+)
 
 HERE = records.c.list_id == bindparam("list", type_=Uuid)
 THIS = records.c.id == bindparam("record", type_=Uuid)

@@ -31,6 +31,14 @@ cursors = Table(
     Column("place", BigInteger, nullable=False),
 )
 
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("holder", String(32), nullable=False),
+    Column("until", Moment, nullable=False),
+)
+
 jobs = Table(
     "jobs",
     metadata,
