@@ -10,7 +10,7 @@ from .db import Db
 from .statement import Statement
 from .tables.log import leases
 
-TERM = timedelta(seconds=6)
+TERM = timedelta(seconds=4)
 
 _take = upsert(leases).values(name=bindparam("lease"), holder=bindparam("who"), until=bindparam("until", type_=Moment))
 TAKE = Statement(
