@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -404,3 +405,20 @@ def test_no_callback_url_is_more_than_refused(url: str) -> None:
         for text in (url, f"https://{url}", f"http://{url}/x"):
             with suppress(Fault):  # anything else fails the test
                 check_url(SimpleNamespace(settings=SimpleNamespace(private_receivers=private)), text)  # type: ignore[arg-type]
+
+
+async def test_the_events_are_published_with_the_scopes_that_may_hear_them(room: Centre) -> None:
+    async with room.http() as http:
+        document = (await http.get("/asyncapi.json")).json()
+    assert document["asyncapi"] == "3.0.0"
+    told = {name: type for name, type in room.house.events.items() if type.scope}
+    assert set(document["operations"]) == set(document["channels"]) == set(told)
+    for name, type in told.items():
+        assert type.scope in room.house.scopes
+        [security] = document["operations"][name]["security"]
+        assert set(security["scopes"]) == {"events:write", type.scope}
+    text = json.dumps(document)
+    for ref in set(re.findall(r'"\$ref": "#/([^"]+)"', text)):
+        node = document
+        for part in ref.split("/"):
+            node = node[part]

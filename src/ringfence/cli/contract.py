@@ -12,6 +12,7 @@ def promised() -> dict[str, str]:
     """File name to text, worked out from the catalogue."""
     from ringfence import __version__
     from ringfence.apis.all import APIS
+    from ringfence.web.asyncapi import asyncapi
     from ringfence.web.health import health
     from ringfence.web.openapi import agreement, contract
     from ringfence.web.reference import pages
@@ -20,9 +21,14 @@ def promised() -> dict[str, str]:
         raise RuntimeError("no server is running")
 
     everything = (*APIS, health(no_app), pages(APIS, __version__))  # type: ignore[arg-type]
+
+    def readable(document: object) -> str:
+        return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
     return {
         "operations.txt": "\n".join(agreement(everything)) + "\n",
-        "openapi.json": json.dumps(contract(APIS, __version__), indent=1, sort_keys=True, ensure_ascii=False) + "\n",
+        "openapi.json": readable(contract(APIS, __version__)),
+        "asyncapi.json": readable(asyncapi(APIS, __version__)),
     }
 
 

@@ -17,6 +17,7 @@ from ringfence.kernel.patch import Patch
 from ringfence.kernel.problems import NO_SUCH_PATH, Fault, Problem
 from ringfence.kernel.shapes import Plain, See, Sheet
 
+from .asyncapi import asyncapi
 from .hal import Where, encode, render
 from .openapi import Schemas, body_of, contract, example_of, parameters, problems_of, returned, summary, wrapped_member
 
@@ -259,6 +260,14 @@ def pages(apis: tuple[Api, ...], version: str) -> Api:
         """Give the contract as OpenAPI 3.1"""
         return Plain(document(), headers=(("cache-control", "public, max-age=300"),))
 
+    @cache
+    def told() -> dict[str, Any]:
+        return asyncapi(apis, version)
+
+    async def webhooks(ctx: Ctx) -> Plain:
+        """Give what subscribers are told as AsyncAPI 3"""
+        return Plain(told(), headers=(("cache-control", "public, max-age=300"),))
+
     async def static(ctx: Ctx, name: str) -> Plain:
         """Serve a style sheet or picture of the pages"""
         if name not in files:
@@ -277,6 +286,7 @@ def pages(apis: tuple[Api, ...], version: str) -> Api:
             Operation("GET", "/docs/event-types", PUBLIC, events, errors=Errors.PAGE),
             Operation("GET", "/docs/{api}", PUBLIC, of_api, problems=(NO_SUCH_PATH,), errors=Errors.PAGE),
             Operation("GET", "/openapi.json", PUBLIC, openapi),
+            Operation("GET", "/asyncapi.json", PUBLIC, webhooks),
             Operation("GET", "/static/{name}", PUBLIC, static, problems=(NO_SUCH_PATH,)),
         ),
     )
