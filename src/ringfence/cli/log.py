@@ -1,15 +1,17 @@
 """`ringfence events` and `ringfence jobs`: what happened, and what is still to be done."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
-from .shared import AsJson, as_json, chosen_account, desk, moment, opened, run, table
+from .shared import AsJson, as_json, chosen_account, desk, moment, opened, run, table, within
 
 events_app = typer.Typer(help="The event log.", no_args_is_help=True)
 jobs_app = typer.Typer(help="The work queue.", no_args_is_help=True)
 CHUNK = 500
+MOMENTS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"]
 
 
 @events_app.command()
@@ -79,3 +81,59 @@ def list_jobs(context: typer.Context, json: AsJson = False) -> None:
         return
     rows = [(j["name"], j["id"], moment(j["due"]) or "given up", j["attempt"], j["error"] or "") for j in found]
     table(("job", "id", "due", "attempts", "last error"), rows)
+
+
+@events_app.command("subscriptions")
+def list_subscriptions(context: typer.Context, json: AsJson = False) -> None:
+    """List who is told of what, and whether it gets there."""
+    from ringfence.apis.events import subscriptions
+    from ringfence.store.query import all_rows
+
+    async def work(ctx: Any) -> Any:
+        return await all_rows(ctx, subscriptions.ALL)
+
+    found = run(within(desk(context), work))
+    shown = [{name: value for name, value in row.items() if name not in ("secrets", "identity")} for row in found]
+    if json:
+        as_json(shown)
+        return
+    rows = [
+        (
+            row["id"],
+            row["callback_url"],
+            "\n".join(row["event_types"]),
+            row["reason"] or (f"failing since {moment(row['failing_since'])}" if row["failing_since"] else "active"),
+        )
+        for row in found
+    ]
+    table(("id", "callback URL", "events", "state"), rows)
+
+
+@events_app.command()
+def replay(
+    context: typer.Context,
+    subscription: Annotated[str, typer.Argument(help="Id of the subscription that is told again.")],
+    event: Annotated[str | None, typer.Option(help="Id of the one event to tell.")] = None,
+    since: Annotated[
+        datetime | None, typer.Option("--from", formats=MOMENTS, help="Begin of a span, in UTC.", show_default=False)
+    ] = None,
+    until: Annotated[
+        datetime | None, typer.Option("--to", formats=MOMENTS, help="Its end, not included.", show_default=False)
+    ] = None,
+    type: Annotated[list[str] | None, typer.Option(help="Only of this type; may be given several times.")] = None,
+) -> None:
+    """Tell one event, or those of a span, to a subscription again; a running server delivers them."""
+    from ringfence.apis.events import queue
+
+    if (event is None) == (since is None) or (since is None) != (until is None):
+        raise typer.BadParameter("give either --event, or --from and --to")
+
+    async def work(ctx: Any) -> None:
+        if event is not None:
+            await queue.replay_one(ctx, subscription, event)
+        elif since is not None and until is not None:
+            span = (since.replace(tzinfo=UTC), until.replace(tzinfo=UTC))
+            await queue.replay_range(ctx, subscription, *span, types=type or [])
+
+    run(within(desk(context), work))
+    typer.echo("asked for; see the deliveries of the subscription")
