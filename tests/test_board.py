@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ringfence.floor.board import Agent, Board, Demand, Match, fits
@@ -61,7 +61,7 @@ class Plain:
         return Match(call, id)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(steps, max_size=60))
 def test_the_longest_idle_who_fits_takes_the_first_of_the_highest_priority(history: list[Any]) -> None:
     board, plain = Board(), Plain()

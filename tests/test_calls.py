@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ringfence.floor import calls
@@ -76,7 +76,7 @@ def check(call: Call, now: float) -> None:
     assert msgspec.json.decode(msgspec.json.encode(call), type=Call) == call  # a restart finds it as it was
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(["IN", "OUT"]), st.lists(step, max_size=25))
 def test_whatever_happens_in_whatever_order_a_call_stays_whole(direction: Any, history: list[Any]) -> None:
     call, now = Call("call", direction, "+351210000100", "+351910000000", 0.0), 0.0

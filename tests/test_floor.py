@@ -5,7 +5,7 @@ import os
 from typing import Any
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ringfence.floor.board import fits
@@ -94,7 +94,7 @@ def check(floor: Floor, held_back: set[str]) -> None:
             assert seen.idle_since is None or not fits(queue.demand(), seen), "nobody waits while somebody is free"
 
 
-@settings(max_examples=HISTORIES, deadline=None)
+@settings(max_examples=HISTORIES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 10_000)), min_size=40, max_size=100))
 def test_whatever_happens_in_whatever_order_the_floor_stays_whole(history: list[tuple[int, int]]) -> None:
     count = itertools.count()
