@@ -13,7 +13,10 @@ from ringfence.kernel.shapes import Shape
 from ringfence.store.columns import Json, Moment
 from ringfence.store.outbox import emit
 from ringfence.store.query import ACCOUNT, Row, Statement, adding, all_rows, change, find, mine
+from ringfence.store.tables.floor import business_hours
 from ringfence.store.tables.identity import accounts, numbers, ring_group_users, ring_groups, roles, users
+
+from .events import EVENTS, HOURS_CHANGED, HoursFacts
 
 
 class AccountFacts(Shape):
@@ -102,13 +105,23 @@ SET_RING_GROUP = Statement(
         set_={"short_abandoned_threshold": bindparam("short"), "wait_time_threshold": bindparam("wait")},
     )
 )
+_number: dict[str, Any] = {"label": bindparam("new_label"), "flow_id": bindparam("flow"), "business_hours": bindparam("hours")}
 SET_NUMBER = Statement(
     upsert(numbers)
-    .values(account_id=ACCOUNT, number=bindparam("phone"), label=bindparam("new_label"))
-    .on_conflict_do_update(
-        index_elements=[numbers.c.account_id, numbers.c.number], set_={"label": bindparam("new_label")}
-    )
+    .values(account_id=ACCOUNT, number=bindparam("phone"), **_number)
+    .on_conflict_do_update(index_elements=[numbers.c.account_id, numbers.c.number], set_=_number)
 )
+_hours: dict[str, Any] = {
+    "timezone": bindparam("zone"),
+    "week": bindparam("new_week", type_=Json),
+    "closed_on": bindparam("new_closed_on", type_=Json),
+}
+SET_HOURS = Statement(
+    upsert(business_hours)
+    .values(account_id=ACCOUNT, name=bindparam("hours"), **_hours)
+    .on_conflict_do_update(index_elements=[business_hours.c.account_id, business_hours.c.name], set_=_hours)
+)
+ALL_HOURS = Statement(mine(business_hours).order_by(business_hours.c.name))
 GROUPS_OF = Statement(
     mine(ring_group_users, ring_group_users.c.ring_group)
     .where(ring_group_users.c.user_id == bindparam("user"))
@@ -233,9 +246,20 @@ async def set_ring_group(ctx: Ctx, *, name: str, short_abandoned_threshold: int,
     await emit(ctx, RING_GROUP_CHANGED, name, Named(name=name))
 
 
-async def set_number(ctx: Ctx, *, number: str, label: str) -> None:
-    await change(ctx, SET_NUMBER, phone=number, new_label=label)
+async def set_number(
+    ctx: Ctx, *, number: str, label: str, flow: str | None = None, business_hours: str | None = None
+) -> None:
+    """Add or change a number of the account: which flow answers it, and by which hours it is open."""
+    await change(ctx, SET_NUMBER, phone=number, new_label=label, flow=flow, hours=business_hours)
     await emit(ctx, NUMBER_CHANGED, number, NumberFacts(number=number, label=label))
+
+
+async def set_business_hours(
+    ctx: Ctx, *, name: str, timezone: str, week: dict[str, list[tuple[str, str]]], closed_on: list[str]
+) -> None:
+    """Declare when the account is open: by day of the week, `HH:MM` to `HH:MM`, and days on which it is closed."""
+    await change(ctx, SET_HOURS, hours=name, zone=timezone, new_week=week, new_closed_on=closed_on)
+    await emit(ctx, HOURS_CHANGED, name, HoursFacts(name=name))
 
 
 FLOOR = Api(
@@ -252,5 +276,6 @@ FLOOR = Api(
         RING_GROUP_CHANGED,
         MEMBERSHIP_CHANGED,
         NUMBER_CHANGED,
+        *EVENTS,
     ),
 )

@@ -13,8 +13,14 @@ from ringfence.kernel.problems import CONFLICT, NOT_FOUND, PRECONDITION_REQUIRED
 from ringfence.kernel.shapes import IfMatch, Shape
 from ringfence.store.outbox import emit
 from ringfence.store.query import ACCOUNT, Row, Statement, adding, all_rows, change, mine, one
-
-from .tables import contact_emails, contact_fields, contact_integrations, contact_phones, contact_tags, contacts
+from ringfence.store.tables.contacts import (
+    contact_emails,
+    contact_fields,
+    contact_integrations,
+    contact_phones,
+    contact_tags,
+    contacts,
+)
 
 KEY = 255  # characters of a key: two of them still fit in one entry of a PostgreSQL index
 FIELDS = 200  # of its own that a contact may have

@@ -13,12 +13,12 @@ from ringfence.kernel.shapes import Shape
 from ringfence.store.columns import Json, Moment, among
 from ringfence.store.outbox import emit
 from ringfence.store.query import ACCOUNT, Statement, all_rows, change, mine
+from ringfence.store.tables.contacts import contact_emails, contact_fields, contact_phones, contact_tags, contacts
 from ringfence.store.tables.log import events, idempotency
 from ringfence.store.work import enqueue
 
 from .domain import FINDERS
 from .search import having, read, those
-from .tables import contact_emails, contact_fields, contact_phones, contact_tags, contacts
 
 CHUNK = 200  # contacts erased in one transaction
 WAIT = timedelta(minutes=5)  # that a request may have stood in line with its Idempotency-Key already claimed

@@ -11,9 +11,15 @@ from ringfence.kernel.problems import wrong
 from ringfence.kernel.shapes import Page, paged
 from ringfence.store.columns import Json, among
 from ringfence.store.query import Row, Statement, all_rows, mine
+from ringfence.store.tables.contacts import (
+    contact_emails,
+    contact_fields,
+    contact_integrations,
+    contact_phones,
+    contacts,
+)
 
 from .domain import key
-from .tables import contact_emails, contact_fields, contact_integrations, contact_phones, contacts
 
 REACHABLE = 10_000  # contacts that a search or the whole list can reach
 

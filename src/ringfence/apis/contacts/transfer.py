@@ -20,11 +20,11 @@ from ringfence.store import csv_rows
 from ringfence.store.columns import Json, among
 from ringfence.store.csv_rows import BadFile
 from ringfence.store.query import ACCOUNT, Row, Statement, all_rows, mine
+from ringfence.store.tables.contacts import contact_emails, contact_fields, contact_phones, contacts
 from ringfence.store.tables.identity import platform_facts
 
 from . import domain
 from .api import NewContact
-from .tables import contact_emails, contact_fields, contact_phones, contacts
 
 PLAIN = ("name", "company", "title", "address", "website")
 SEVERAL = ("emails", "phones", "tags", "integrations")

@@ -69,6 +69,8 @@ numbers = Table(
     Column("account_id", String(24), ForeignKey("accounts.id"), primary_key=True),
     Column("number", String(20), primary_key=True),
     Column("label", String(200), nullable=False),
+    Column("flow_id", String(32)),  # what answers a call to it
+    Column("business_hours", String(255)),
 )
 
 clients = Table(

@@ -3,7 +3,8 @@
 from sqlalchemy import Column, Index, Integer, String, Table, Text
 
 from ringfence.store.columns import Json, Moment
-from ringfence.store.tables import metadata
+
+from . import metadata
 
 contacts = Table(
     "contacts",

@@ -1,0 +1,250 @@
+"""What the floor tells: calls, contacts, agents' statuses, flows, callbacks and recordings, each behind a scope.
+
+Times are RFC 3339 in UTC, durations whole seconds. The key of an event is its call's id, or its agent's.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from ringfence.kernel.catalog import EventType
+from ringfence.kernel.shapes import Shape
+
+from .calls import By, Direction, Ending, Result, Transfer
+
+READS_CALLS = "recordings:read"  # no scope is for calls alone: who may hear what was said may know that it was
+READS_USERS = "users:read"
+STARTS_FLOWS = "flows-interactions:start"
+ASKS_FOR_CALLBACKS = "callback:write"
+
+
+class CallFacts(Shape):
+    """A call: `call_id` is also the id of its interaction."""
+
+    call_id: str
+    interaction_id: str
+    direction: Direction
+    talkdesk_phone_number: str
+    contact_phone_number: str
+    contact_id: str | None = None
+    flow_id: str | None = None
+    flow_version_id: str | None = None
+    callback: bool = False
+    in_business_hours: bool = True
+
+
+class CallQueued(CallFacts, kw_only=True):
+    """A contact of the call waits for an agent."""
+
+    leg_id: str
+    ring_groups: list[str]
+    attributes: dict[str, int] = {}
+    priority: int
+    waiting: int  # callers of the account who wait now, this one included
+    transfer: Transfer | None = None
+
+
+class CallRinging(CallFacts, kw_only=True):
+    leg_id: str
+    ring_attempt_id: str
+    user_id: str
+
+
+class CallAnswered(CallFacts, kw_only=True):
+    leg_id: str
+    user_id: str
+    ring_groups: list[str]
+    waiting_time: int
+    transfer: Transfer | None = None
+
+
+class RingAttempt(Shape):
+    id: str
+    user_id: str
+    started_at: datetime
+    finished_at: datetime
+    result: Result
+
+
+class RingAttemptFinished(CallFacts, kw_only=True):
+    """A phone has stopped ringing."""
+
+    leg_id: str
+    attempt: RingAttempt
+
+
+class CallHeld(CallFacts, kw_only=True):
+    leg_id: str
+    user_id: str
+
+
+class Quality(Shape):
+    """What the carrier measured: jitter and round trip in milliseconds, loss in percent."""
+
+    jitter_avg: float
+    jitter_max: float
+    rtt_avg: float
+    rtt_min: float
+    rtt_max: float
+    packets_loss_percentage: float
+
+
+class LegFinished(CallFacts, kw_only=True):
+    """A contact of the call is over (`contacts` in data_and_events.md)."""
+
+    leg_id: str
+    number: int  # from 0 within the call
+    type: Ending
+    started_at: datetime
+    answered_at: datetime | None
+    finished_at: datetime
+    waiting_time: int
+    ringing_time: int
+    talk_time: int
+    hold_time: int
+    consultation_time: int
+    ring_groups: list[str]
+    user_id: str | None
+    transfer_in: Transfer | None
+    transfer_out: Transfer | None
+    ended_by: By | None
+    within_service_level: bool
+    quality: Quality | None = None
+
+
+class CallEnded(CallFacts, kw_only=True):
+    """The whole call. `type` is how its last contact ended."""
+
+    type: Ending | None
+    started_at: datetime
+    ended_at: datetime
+    total_time: int
+    waiting_time: int
+    talk_time: int
+    hold_time: int
+    ringing_time: int
+    ended_by: By
+    ring_groups: list[str]
+    user_id: str | None  # who was talked to last
+    legs: int
+    transfers: int
+    recorded: bool = False
+
+
+class Disposed(CallFacts, kw_only=True):
+    """After-call work is done: how the conversation was filed."""
+
+    leg_id: str
+    user_id: str
+    disposition: str | None
+    notes: str | None
+    after_call_work_time: int
+
+
+class StatusChanged(Shape):
+    """An agent has another status. `duration` is how long the one before lasted."""
+
+    user_id: str
+    status: str
+    previous_status: str
+    previous_since: datetime
+    duration: int
+    call_id: str | None = None
+
+
+class FlowStarted(Shape):
+    interaction_id: str
+    flow_id: str
+    flow_version_id: str
+    flow_execution_id: str
+
+
+class StepFinished(Shape):
+    """A step of a flow was left by one of its exits. `time_in_step` in seconds."""
+
+    interaction_id: str
+    flow_id: str
+    flow_name: str
+    flow_version_id: str
+    flow_execution_id: str
+    step_name: str
+    component_title: str
+    exit: str
+    started_at: datetime
+    time_in_step: float
+    step_execution_order: int
+
+
+class FlowFinished(FlowStarted, kw_only=True):
+    """`outcome` is the last exit, or `call_aborted`."""
+
+    outcome: str
+    steps: int
+
+
+class FlowEvent(Shape):
+    """What a step `send_event` sends."""
+
+    interaction_id: str
+    flow_id: str
+    name: str
+    data: dict[str, str]
+
+
+class CallbackFacts(Shape):
+    """A callback in a new state."""
+
+    id: str
+    state: str
+    reason: str | None
+    talkdesk_phone_number: str
+    contact_phone_number: str
+    attempts: int
+
+
+class RecordingFacts(Shape):
+    id: str
+    call_id: str
+    type: str
+    index: int
+    duration: int
+    created_at: datetime
+
+
+class FlowPublished(Shape):
+    flow_id: str
+    flow_version_id: str
+    name: str
+    number: int
+
+
+class HoursFacts(Shape):
+    name: str
+
+
+CALL_STARTED = EventType("call.started", CallFacts, "A call began", READS_CALLS)
+CALL_QUEUED = EventType("call.queued", CallQueued, "A contact began to wait for an agent", READS_CALLS)
+CALL_RINGING = EventType("call.ringing", CallRinging, "An agent's phone began to ring", READS_CALLS)
+RING_FINISHED = EventType("call.ring_attempt_finished", RingAttemptFinished, "An agent's phone stopped", READS_CALLS)
+CALL_ANSWERED = EventType("call.answered", CallAnswered, "An agent and a contact were connected", READS_CALLS)
+CALL_HELD = EventType("call.held", CallHeld, "A contact was put on hold", READS_CALLS)
+CALL_RESUMED = EventType("call.resumed", CallHeld, "A contact was taken off hold", READS_CALLS)
+LEG_FINISHED = EventType("call.contact_finished", LegFinished, "A contact of a call was over", READS_CALLS)
+CALL_ENDED = EventType("call.ended", CallEnded, "A call ended", READS_CALLS)
+DISPOSED = EventType("call.disposed", Disposed, "After-call work was done", READS_CALLS)
+STATUS_CHANGED = EventType("agent.status_changed", StatusChanged, "An agent's status changed", READS_USERS)
+FLOW_STARTED = EventType("flow.started", FlowStarted, "An execution of a flow began", STARTS_FLOWS)
+STEP_FINISHED = EventType("flow.step_finished", StepFinished, "A step of a flow was left", STARTS_FLOWS)
+FLOW_FINISHED = EventType("flow.finished", FlowFinished, "An execution of a flow was over", STARTS_FLOWS)
+FLOW_EVENT = EventType("flow.event", FlowEvent, "A flow sent an event", STARTS_FLOWS)
+FLOW_PUBLISHED = EventType("flow.published", FlowPublished, "A version of a flow was published", STARTS_FLOWS)
+CALLBACK_CHANGED = EventType("callback.changed", CallbackFacts, "A callback changed its state", ASKS_FOR_CALLBACKS)
+RECORDING_CREATED = EventType("recording.created", RecordingFacts, "A conversation was recorded", READS_CALLS)
+HOURS_CHANGED = EventType("business_hours.changed", HoursFacts, "Business hours were declared", "account:read")
+
+EVENTS = (
+    CALL_STARTED, CALL_QUEUED, CALL_RINGING, RING_FINISHED, CALL_ANSWERED, CALL_HELD, CALL_RESUMED, LEG_FINISHED,
+    CALL_ENDED, DISPOSED, STATUS_CHANGED, FLOW_STARTED, STEP_FINISHED, FLOW_FINISHED, FLOW_EVENT, FLOW_PUBLISHED,
+    CALLBACK_CHANGED, RECORDING_CREATED, HOURS_CHANGED,
+)  # fmt: skip
+
+Told = tuple[EventType, str, float, Any]  # type, key, when (seconds since 1970), data as builtins
