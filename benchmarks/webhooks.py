@@ -125,7 +125,12 @@ async def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         ready = Path(folder) / "ready.json"
         url = given.database or f"sqlite:///{folder}/bench.db"
-        environment = {"RINGFENCE_PRIVATE_RECEIVERS": "on", "RINGFENCE_RATE_LIMIT": "0", "PATH": "/usr/bin:/bin"}
+        environment = {
+            "RINGFENCE_PRIVATE_RECEIVERS": "on",
+            "RINGFENCE_RATE_LIMIT": "0",
+            "RINGFENCE_DEMO_CALLS": "0",
+            "PATH": "/usr/bin:/bin",
+        }
         server = subprocess.Popen(  # noqa: ASYNC220 - once, before anything is measured
             [RINGFENCE, "--database", url, "serve", "--demo", "--port", "0", "--ready-file", ready],
             env=environment, cwd=folder, stdout=subprocess.DEVNULL,

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ import typer
 from ringfence.kernel.settings import BadSetting, load
 from ringfence.store.db import DatabaseUnavailable
 
+from .floor import begin_with_a_past, keep_alive, span
 from .shared import desk
 
 
@@ -20,6 +22,10 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen at; 0 picks a free one.", min=0, max=65535)] = None,
     database: Annotated[str | None, typer.Option(help="sqlite:///PATH or postgresql://…")] = None,
     demo: Annotated[bool, typer.Option("--demo", help="Set up the demo centre and print its credentials.")] = False,
+    speed: Annotated[float, typer.Option(help="How many times as fast people on the telephone live.", min=0.1)] = 1.0,
+    backfill: Annotated[
+        str | None, typer.Option(metavar="SPAN", help="With --demo, at its first start: begin with a past, as in 3d.")
+    ] = None,
     ready_file: Annotated[
         Path | None, typer.Option(help="Write base URL and demo credentials here, as JSON, once requests are answered.")
     ] = None,
@@ -30,16 +36,20 @@ def serve(
     shared = desk(context)
     given = {"host": host, "port": port, "database": database or shared.database}
     try:
-        run(_serve(given, shared.config, demo, ready_file))
+        past = span(backfill) if backfill is not None else 0.0
+        run(_serve(given, shared.config, demo, ready_file, speed, past))
     except (BadSetting, DatabaseUnavailable, OSError) as why:
         typer.echo(f"ringfence: {why}", err=True)
         raise typer.Exit(1) from why
 
 
-async def _serve(given: dict[str, Any], config: Path | None, demo: bool, ready_file: Path | None) -> None:
+async def _serve(
+    given: dict[str, Any], config: Path | None, demo: bool, ready_file: Path | None, speed: float, past: float
+) -> None:
     from dataclasses import replace
 
     from ringfence.apis.all import APIS
+    from ringfence.floor.carriers import set_speed
     from ringfence.kernel.world import World
     from ringfence.oauth.opening import open_house
     from ringfence.web.logs import set_up_logs
@@ -53,18 +63,25 @@ async def _serve(given: dict[str, Any], config: Path | None, demo: bool, ready_f
     else:
         require_free(settings.host, settings.port)
     house = await open_house(settings, World(), APIS)
+    set_speed(speed)
+    beside: list[Coroutine[Any, Any, None]] = []
     credentials: dict[str, Any] = {"account": None, "clients": [], "users": []}
     if demo:
         from ringfence.sandbox.demo import apply_demo
 
         credentials = await apply_demo(house)
+        account = house.view.account_names[credentials["account"]]
+        if past:
+            await begin_with_a_past(house, account, past)
+        if settings.demo_calls:
+            beside.append(keep_alive(house, account, calls_per_day=settings.demo_calls, speed=speed))
 
     def ready() -> None:
         if ready_file is not None:
             _write_whole(ready_file, json.dumps({"base_url": house.gateway_base, **credentials}, indent=2))
         _greet(house.gateway_base, credentials, demo)
 
-    await open_doors(house, APIS, host=settings.host, port=settings.port, ready=ready)
+    await open_doors(house, APIS, host=settings.host, port=settings.port, ready=ready, beside=beside)
 
 
 def _write_whole(path: Path, text: str) -> None:

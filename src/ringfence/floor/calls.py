@@ -33,6 +33,7 @@ MOVES: dict[str, dict[State, State]] = {
     "rejoin": {"consulting": "connected"},
     "hand_over": {"consulting": "connected"},
     "pass_on": {"connected": "queued", "held": "queued"},
+    "release": {"connected": "flow", "held": "flow"},
     "record_message": {"flow": "voicemail"},
     "message_left": {"voicemail": "flow"},
     "end": dict.fromkeys(
@@ -258,6 +259,13 @@ def pass_on(call: Call, at: float, queue: Queue, leg: str) -> Leg:
     call.queue = queue
     call.legs.append(Leg(leg, call.direction, at, list(queue.ring_groups), transfer_in="Blind"))
     return over
+
+
+def release(call: Call, at: float) -> Leg:
+    """The agent hangs up and the contact does not: they are back with the flow."""
+    if move(call, "release") == "held":
+        _take_off_hold(call, at)
+    return _finish(call, at, _conversation(call), "agent")
 
 
 def record_message(call: Call) -> None:

@@ -105,7 +105,11 @@ SET_RING_GROUP = Statement(
         set_={"short_abandoned_threshold": bindparam("short"), "wait_time_threshold": bindparam("wait")},
     )
 )
-_number: dict[str, Any] = {"label": bindparam("new_label"), "flow_id": bindparam("flow"), "business_hours": bindparam("hours")}
+_number: dict[str, Any] = {
+    "label": bindparam("new_label"),
+    "flow_id": bindparam("flow"),
+    "business_hours": bindparam("hours"),
+}
 SET_NUMBER = Statement(
     upsert(numbers)
     .values(account_id=ACCOUNT, number=bindparam("phone"), **_number)

@@ -4,7 +4,7 @@ Times are RFC 3339 in UTC, durations whole seconds. The key of an event is its c
 """
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from ringfence.kernel.catalog import EventType
 from ringfence.kernel.shapes import Shape
@@ -210,6 +210,12 @@ class RecordingFacts(Shape):
     created_at: datetime
 
 
+class RecordingDeleted(RecordingFacts, kw_only=True):
+    """The audio is gone; that there was a recording is still known."""
+
+    reason: Literal["deleted", "expired"]  # by an administrator, or by retention
+
+
 class FlowPublished(Shape):
     flow_id: str
     flow_version_id: str
@@ -239,12 +245,13 @@ FLOW_EVENT = EventType("flow.event", FlowEvent, "A flow sent an event", STARTS_F
 FLOW_PUBLISHED = EventType("flow.published", FlowPublished, "A version of a flow was published", STARTS_FLOWS)
 CALLBACK_CHANGED = EventType("callback.changed", CallbackFacts, "A callback changed its state", ASKS_FOR_CALLBACKS)
 RECORDING_CREATED = EventType("recording.created", RecordingFacts, "A conversation was recorded", READS_CALLS)
+RECORDING_DELETED = EventType("recording.deleted", RecordingDeleted, "A recording's audio was dropped", READS_CALLS)
 HOURS_CHANGED = EventType("business_hours.changed", HoursFacts, "Business hours were declared", "account:read")
 
 EVENTS = (
     CALL_STARTED, CALL_QUEUED, CALL_RINGING, RING_FINISHED, CALL_ANSWERED, CALL_HELD, CALL_RESUMED, LEG_FINISHED,
     CALL_ENDED, DISPOSED, STATUS_CHANGED, FLOW_STARTED, STEP_FINISHED, FLOW_FINISHED, FLOW_EVENT, FLOW_PUBLISHED,
-    CALLBACK_CHANGED, RECORDING_CREATED, HOURS_CHANGED,
+    CALLBACK_CHANGED, RECORDING_CREATED, RECORDING_DELETED, HOURS_CHANGED,
 )  # fmt: skip
 
 Told = tuple[EventType, str, float, Any]  # type, key, when (seconds since 1970), data as builtins

@@ -5,12 +5,14 @@ down; a verb that is impossible raises and changes nothing. Times are seconds si
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 import msgspec
 
 from . import calls
-from .board import Board, Match
+from .board import Board, Demand, Match, fits
 from .calls import Attempt, By, Call, Impossible, Leg, Queue, Result
+from .telephony import Due
 
 AVAILABLE, BUSY, WRAPPING_UP, AWAY, OFFLINE = "available", "busy", "after_call_work", "away", "offline"
 
@@ -29,6 +31,19 @@ class Desk(msgspec.Struct):
     idle_since: float = 0.0  # since when they have been free, over several waits for a caller
     call: str | None = None
     then: str | None = None
+    timers: list[Due] = []
+    filing: dict[str, Any] = {}  # the conversation that after-call work is about, as events tell of it
+
+
+class Move(NamedTuple):
+    """An agent's status changed."""
+
+    user: str
+    before: str
+    since: float
+    after: str
+    at: float
+    call: str | None
 
 
 class Floor:
@@ -39,15 +54,55 @@ class Floor:
         self.calls: dict[str, Call] = {}
         self.board = Board()
         self.rang: list[tuple[Call, Attempt]] = []  # phones that have begun to ring, for the carrier
+        self.moves: list[Move] = []
         self.touched: dict[str, Call | Desk] = {}
         self._new_id = new_id
+        self._staffed: dict[Demand, bool] = {}
 
     # agents
 
     def staff(self, user: str, ring_groups: Iterable[str], proficiencies: Mapping[str, int], at: float) -> None:
         """Say what a person is fit for; they may be put through to somebody who waits at once."""
         self.desks.setdefault(user, Desk(user, since=at))
+        self._staffed.clear()
         self._matched(self.board.set_agent(user, ring_groups, proficiencies), at)
+
+    def restore(self, desks: Iterable[Desk], going_on: Iterable[tuple[Call, bool]]) -> None:
+        """What was written down before: agents, and calls with whether each stands in its line. Nobody is matched."""
+        for desk in desks:
+            self.desks[desk.user] = desk
+        for call, in_line in going_on:
+            self.calls[call.id] = call
+            if in_line and call.state == "queued" and call.queue is not None:
+                self.board.wait(call.id, call.queue.demand(), priority=call.queue.priority, since=call.queue.since)
+
+    def restore_free(self, user: str, at: float) -> None:
+        """Somebody who was available when it was written down is so still."""
+        desk = self.desks[user]
+        self._matched(self.board.release(user, desk.idle_since), at)
+
+    def is_staffed(self, demand: Demand) -> bool:
+        """Whether anybody who fits is at work, free or not."""
+        found = self._staffed.get(demand)
+        if found is None:
+            if len(self._staffed) > 1000:
+                self._staffed.clear()
+            found = self._staffed[demand] = any(
+                self.desks[user].status != OFFLINE and fits(demand, agent) for user, agent in self.board.agents.items()
+            )
+        return found
+
+    def longest_idle(self, ring_groups: Iterable[str], besides: str | None) -> str | None:
+        """Who of some ring groups has been free the longest; all of them, where none is named."""
+        wanted = frozenset(ring_groups)
+        free = [
+            (agent.idle_since, user)
+            for user, agent in self.board.agents.items()
+            if agent.idle_since is not None
+            and user != besides
+            and (not wanted or not wanted.isdisjoint(agent.ring_groups))
+        ]
+        return min(free)[1] if free else None
 
     def set_status(self, user: str, status: str, at: float) -> None:
         """A person chooses a status; during a call, what they will have after it."""
@@ -176,6 +231,12 @@ class Floor:
         self._wait(found, at)
         return over
 
+    def release(self, call: str, at: float) -> Leg:
+        """The agent leaves the conversation; the contact stays on the line."""
+        over = calls.release(self._call(call), at)
+        self._stand_up(over.agent, at)
+        return over
+
     def record_message(self, call: str) -> None:
         calls.record_message(self._call(call))
 
@@ -212,6 +273,9 @@ class Floor:
         return found
 
     def _become(self, desk: Desk, status: str, at: float) -> None:
+        self.moves.append(Move(desk.user, desk.status, desk.since, status, at, desk.call))
+        if OFFLINE in (desk.status, status):
+            self._staffed.clear()
         desk.status, desk.since = status, at
         self.touched[desk.user] = desk
 
@@ -223,8 +287,8 @@ class Floor:
         """An agent's part of a call is over."""
         if user is not None:
             desk = self._desk(user)
-            desk.call = None
             self._become(desk, WRAPPING_UP, at)
+            desk.call = None
 
     def _let_go(self, ringing: list[str], at: float) -> None:
         """Phones stop ringing; those agents have been idle all the while."""

@@ -19,6 +19,7 @@ What = Literal[
     "answered", "rejected", "ignored", "unavailable",  # of an agent's phone
     "reached", "busy", "no_answer", "not_allowed",  # of the contact's phone
     "hold", "resume", "consult", "rejoin", "hand_over", "pass_on",  # of an agent who talks
+    "record", "pause_recording",
     "hung_up", "message_left", "http_answered",
     "max_wait", "relax", "retry", "begin", "expire", "wrapped_up",  # of the floor's own clock
 ]  # fmt: skip

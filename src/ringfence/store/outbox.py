@@ -1,5 +1,7 @@
 """The event log: written in the caller's transaction, placed in order of commit, read past durable cursors."""
 
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -17,6 +19,7 @@ from .tables.log import cursors, events
 
 RELAY_LOCK = 0x52494E47  # one relay at a time on PostgreSQL
 CHUNK = 500
+BACKFILL = "backfill"  # origin of events about what happened long ago: projections count them, nobody is told
 
 
 class next_place(ColumnElement[int]):  # noqa: N801 - reads as SQL
@@ -90,6 +93,25 @@ async def emit(ctx: Ctx, what: EventType, key: str, data: Any) -> str:
         data=payload,
     )
     return id
+
+
+async def emit_many(ctx: Ctx, told: Iterable[tuple[EventType, str, datetime, Any]]) -> None:
+    """Write events in bulk: (type, key, when, payload as it is written). Whoever calls has the declared shape."""
+    rows = [
+        {
+            "account": ctx.account,
+            "id": ctx.new_key(),
+            "account_id": ctx.account,
+            "actor": ctx.actor,
+            "origin": ctx.origin,
+            "type": what.name,
+            "key": key,
+            "at": at,
+            "data": data,
+        }
+        for what, key, at, data in told
+    ]
+    await ctx.db.many(ADD, rows)
 
 
 async def stamp(db: Db) -> int:

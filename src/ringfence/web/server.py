@@ -5,7 +5,7 @@ import gc
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -38,6 +38,7 @@ def assemble(house: House, apis: Iterable[Api]) -> tuple[App, Worker]:
 
     house.gate = Gate(house.view, read_token, house.world.time, settings.staleness_limit)
     house.token_limiter = Limiter(settings.token_rate_limit, house.world.time)
+    house.flow_limiter = Limiter(settings.flows_rate_limit, house.world.time)
     worker = Worker(house.db, house.world, apis, house.ctx)
     app = App(house, (*apis, health(lambda: app), pages(apis, __version__)), house.gate, bell=worker.bell.set)
     return app, worker
@@ -61,8 +62,19 @@ def require_free(host: str, port: int) -> None:
             raise OSError(f"{host}:{port} cannot be listened at: {why.strerror}. Choose another with --port.") from why
 
 
-async def serve(house: House, apis: Iterable[Api], *, host: str, port: int, ready: Callable[[], None]) -> None:
-    """Serve until SIGINT or SIGTERM; requests in flight are finished, then everything is closed."""
+async def serve(
+    house: House,
+    apis: Iterable[Api],
+    *,
+    host: str,
+    port: int,
+    ready: Callable[[], None],
+    beside: Iterable[Coroutine[Any, Any, None]] = (),
+) -> None:
+    """Serve until SIGINT or SIGTERM; requests in flight are finished, then everything is closed.
+
+    `beside` runs as long as the server does.
+    """
     from granian.constants import Interfaces
     from granian.server.embed import Server
 
@@ -73,6 +85,7 @@ async def serve(house: House, apis: Iterable[Api], *, host: str, port: int, read
         asyncio.create_task(house.usage.run(house.settings.usage_flush), name="usage"),
         asyncio.create_task(worker.run(), name="worker"),
         asyncio.create_task(attend(house, app.apis), name="duties"),
+        *(asyncio.create_task(one) for one in beside),
     ]
     server = Server(app, address=host, port=port, interface=Interfaces.ASGINL, log_enabled=False, websockets=False)
     stopping = asyncio.Event()

@@ -1,0 +1,1 @@
+"""Places a caller in queue without waiting on hold."""
