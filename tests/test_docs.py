@@ -2,7 +2,9 @@
 
 import importlib
 import re
+import socket
 import subprocess
+import wave
 from pathlib import Path
 
 import pytest
@@ -74,3 +76,32 @@ def test_the_readmes_tour_works_as_pasted(tmp_path: Path) -> None:
     assert "201 Created" in admitted
     assert "403 Forbidden" in removed
     assert "client.scope_removed" in removed
+
+
+@pytest.mark.process
+def test_the_readmes_call_works_as_pasted(tmp_path: Path) -> None:
+    walk = README.partition("## A call, from")[2].partition("\n## ")[0]
+    blocks = re.findall(r"```\n(.*?)```", walk, re.DOTALL)
+    assert "make serve" in blocks[0]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with serving(tmp_path, "--demo", "--speed", "2", private_receivers="on") as server:
+        script = "set -um\n" + "\n".join(f"{block}\necho '--- {n}'" for n, block in enumerate(blocks[1:]))
+        script = script.replace("http://127.0.0.1:8000", server.base).replace("9009", str(port))
+        script = script.replace('"$PWD/.venv/bin:$PATH"', f'"{RINGFENCE.parent}:$PATH"')
+        done = subprocess.run(
+            ["bash", "-c", script], cwd=tmp_path, env=server.environment, capture_output=True, timeout=120
+        )
+    _, subscribed, called, fetched = re.split(r"--- \d\n", done.stdout.decode())[:4]
+    assert "Traceback" not in done.stderr.decode(), done.stderr.decode()
+    assert "client_id" in subscribed
+    assert (tmp_path / "secret.txt").read_text().startswith("whsec_")
+    assert '"interaction_id"' in called
+    assert re.search(r"call\.answered .*sales", called), called
+    for told in ("call.started", "agent.status_changed busy", "recording.created conversation", "call.ended Answered"):
+        assert f"signed: {told}" in called
+    assert '"type":"conversation"' in fetched
+    with wave.open(str(tmp_path / "call.wav")) as audio:
+        assert audio.getnchannels() == 2
+        assert 3 <= audio.getnframes() / audio.getframerate() <= 7
