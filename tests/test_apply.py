@@ -147,7 +147,7 @@ def test_no_file_breaks_the_reader(text: str) -> None:
 
 
 async def test_the_demo_is_such_a_file_and_always_shows_a_pending_scope(centre: Centre, world: FrozenWorld) -> None:
-    assert len(read(FILE.read_text("utf-8"), SCOPES).accounts) == 1
+    assert len(read(FILE.read_text("utf-8"), SCOPES, FILE.parent).accounts) == 1
     first = await apply_demo(centre.house)
     assert [c["pending"] for c in first["clients"]] == [[], [], ["contacts:write"]]
     world.advance(500)

@@ -13,18 +13,23 @@ from openapi_spec_validator import validate
 from ringfence.apis.all import APIS
 from ringfence.apis.apps import installations
 from ringfence.cli.contract import promised
+from ringfence.floor import flow_store
 from ringfence.floor.directory import set_number, set_ring_group
+from ringfence.floor.flows import read
 from ringfence.kernel.catalog import PUBLIC, Errors, Open, Operation, Scope, operation_name
 from ringfence.kernel.patch import Patch
 from ringfence.store.outbox import FOR_KEY
+from ringfence.store.statement import adding
+from ringfence.store.tables.floor import interactions, recordings
 from ringfence.web.openapi import contract, example_of, problems_of
 from tests.conftest import Centre
 
 FENCED = [op for api in APIS for op in api.operations if op.fence is not PUBLIC]
 SCOPES = {scope for api in APIS for scope in api.scopes}
 BODIES = [op for op in FENCED if "body" in get_type_hints(op.run)]
-NOBODYS = "{phone_number}"  # a member that is no row of anybody
-MEMBERS = [op for op in FENCED if "{" in op.path and NOBODYS not in op.path]
+NOBODYS = {"{phone_number}", "{trigger}", "{list_id}"}  # members that are no row of anybody
+MEMBERS = [op for op in FENCED if set(re.findall(r"{\w+}", op.path)) - NOBODYS]
+ADD_CALL, ADD_RECORDING = adding(interactions, everywhere=True), adding(recordings, everywhere=True)
 CONTRACT = Path(__file__).parent.parent / "contract"
 DOCUMENT = contract(APIS, "test")
 FORMS: dict[str, dict[str, str]] = {"POST /oauth/end_user_session": {"user_id": "0" * 24}}
@@ -114,6 +119,11 @@ async def made(centre: Centre, headers: dict[str, str], op: Operation) -> dict[s
             log = (await http.get(f"/events/subscriptions/{subscription}/deliveries")).json()
             delivery = log["_embedded"]["deliveries"][0]["id"]
         await http.put(f"/contacts/{contact}/custom-fields/tier", json={"value": "gold"})
+        note = (await http.post(f"/contacts/{contact}/notes", json={"title": "Call", "content": "again"})).json()["id"]
+        trigger = ""
+        if "{trigger_id}" in op.path:
+            hook = {"callbackurl": "https://crm.example/hook", "title": "A hook", "message": "{}"}
+            trigger = (await http.post("/webhooks/triggers/noteCreated", json=hook)).json()["id"]
         listed = (await http.post("/do-not-call-lists", json={"name": "No"})).json()["id"]
         entry = await http.post(f"/do-not-call-lists/{listed}/entries", json={"phone_number": "+351210000001"})
         calls = (await http.post("/record-lists", json={"name": "Call"})).json()["id"]
@@ -140,9 +150,28 @@ async def made(centre: Centre, headers: dict[str, str], op: Operation) -> dict[s
         ctx = centre.house.ctx(tx, await centre.account(), "test")
         await set_ring_group(ctx, name="24/7 désk", short_abandoned_threshold=10, wait_time_threshold=20)
         await set_number(ctx, number="+351210000100", label="Main line")
+        start = read({"steps": {"start": {"type": "start"}}})
+        flow = await flow_store.save(ctx, name="main", document=start)
+        await flow_store.publish(ctx, flow)
+        call, recording = ctx.new_key(), ctx.new_key()
+        here = {"account_id": ctx.account, "state": "ended", "started_at": ctx.now(), "created_at": ctx.now()}
+        numbers = {"direction": "IN", "company_number": "+351210000100", "contact_number": "+351910000000", "doc": {}}
+        await tx.run(ADD_CALL, **here, **numbers, id=call)
+        said = {"number": 0, "type": "voicemail", "duration": 9, "channels": {"channel_1": [], "channel_2": []}}
+        await tx.run(ADD_RECORDING, **here, **said, id=recording, call_id=call, carrier="simulated")
+    callback = ""
+    if "{callback_id}" in op.path:
+        wanted = {"talkdesk_phone_number": "+351210000100", "contact_phone_number": "+351910000001"}
+        async with centre.http(**headers) as http:
+            callback = (await http.post("/calls/callback", json=wanted)).json()["id"]
     app = await installed(centre, headers, approved=not op.path.endswith("{installation_id}/state"))
     user = await centre.user(email=f"{centre.world.new_id(24)}@acme.example")
     return app | {
+        "call_id": call,
+        "recording_id": recording,
+        "interaction_id": call,
+        "callback_id": callback,
+        "flow_id": flow["id"],
         "subscription_id": subscription,
         "delivery_id": delivery,
         "phone_number": "+351210000001",
@@ -153,6 +182,10 @@ async def made(centre: Centre, headers: dict[str, str], op: Operation) -> dict[s
         "record_id": record.json()["id"],
         "upload_request_id": upload["id"],
         "contact_id": contact,
+        "note_id": note,
+        "trigger": "noteCreated",
+        "trigger_id": trigger,
+        "list_id": "noteCreated",
         "key": "tier",
         "user_id": user,
         "do_not_call_list_id": listed,

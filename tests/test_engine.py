@@ -27,7 +27,7 @@ def step(draw: random.Random) -> dict[str, Any]:
     kind = draw.choice(("say", "play", "menu", "decision", "set_variable", "business_hours", "http_request", "assign",
                         "callback", "voicemail", "send_event", "end"))  # fmt: skip
     text = draw.choice(("Hello.", "Hello {{a}}, {{contact.number}}", "x" * 4000, "{{b}}{{b}}", "Olá \U0001f600 {{a}}"))
-    more: dict[str, Any] = {
+    every: dict[str, dict[str, Any]] = {
         "say": {"text": text},
         "play": {"audio": "https://acme.example/a", "seconds": draw.choice((0, 3, 86400))},
         "menu": {"prompt": text, "options": dict.fromkeys(draw.sample("0123456789*#", draw.randint(1, 12)), "x"),
@@ -50,8 +50,8 @@ def step(draw: random.Random) -> dict[str, Any]:
         "voicemail": {"greeting": text, "longest": draw.choice((1, 60, 3600))},
         "send_event": {"name": "e", "data": {"x": text}},
         "end": {},
-    }[kind]  # fmt: skip
-    return {"type": kind, **more}
+    }  # fmt: skip
+    return {"type": kind, **every[kind]}
 
 
 def document(draw: random.Random) -> FlowDocument:

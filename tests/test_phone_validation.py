@@ -1,9 +1,15 @@
 """Phone validation: facts, unknowns, and the signals that make a score."""
 
+from datetime import timedelta
+
 import pytest
 
 from ringfence.apis.phone_validation.domain import SIGNALS, Home, judged
+from ringfence.store.statement import adding
+from ringfence.store.tables.floor import interactions
 from tests.conftest import Centre
+
+ADD_CALL = adding(interactions, everywhere=True)
 
 SCOPE = "identity-phone-validation:read"
 LISTS = "do-not-call-lists:manage"
@@ -94,7 +100,35 @@ def test_every_signal_has_a_number_that_fires_it_and_one_just_below() -> None:
     assert names(validations=19) == set()
     assert names(validations=20) == names(validations=99) == {"validated_often"}
     assert names(validations=100) == {"validated_in_bulk"}
-    assert fired | {"validated_often", "validated_in_bulk"} == {signal.name for signal in SIGNALS}
+    assert fired | {"validated_often", "validated_in_bulk", "short_calls"} == {signal.name for signal in SIGNALS}
     assert judged(PORTUGUESE._replace(valid=False), listed=True, validations=1).score == 100
     assert judged(PORTUGUESE._replace(valid=False), listed=True, validations=1).status == "HIGH_RISK"
     assert judged(PORTUGUESE._replace(line_type="premium_rate"), listed=False, validations=1).status == "SUSPICIOUS"
+
+
+async def test_a_number_of_short_calls_looks_suspicious(centre: Centre) -> None:
+    """From five calls on, when most were over within 15 seconds; not those of other accounts, nor older ones."""
+    account, rival, now = await centre.account(), await centre.account("rival"), centre.world.now()
+    line = {"state": "ended", "direction": "IN", "company_number": "+351210000100", "contact_number": "+351910000001"}
+
+    async def calls(count: int, seconds: int, *, account: str = account, days: int = 1) -> None:
+        async with centre.house.db.writing() as tx:
+            for _ in range(count):
+                begun = now - timedelta(days=days)
+                ended = begun + timedelta(seconds=seconds)
+                row = line | {"account_id": account, "id": centre.world.new_id(32), "doc": {}}
+                await tx.run(ADD_CALL, **row, started_at=begun, ended_at=ended)
+
+    async def signals() -> set[str]:
+        async with await centre.signed_in("identity-phone-validation:read") as http:
+            answer = (await http.get("/identity/phonevalidations/%2B351910000001")).json()
+        return {signal["name"] for signal in answer["_embedded"]["signals"]}
+
+    await calls(9, 3, account=rival)
+    await calls(9, 3, days=31)
+    await calls(4, 3)
+    assert "short_calls" not in await signals()
+    await calls(1, 14)
+    assert "short_calls" in await signals()
+    await calls(5, 15)
+    assert "short_calls" not in await signals()

@@ -19,7 +19,7 @@ def apply(
         Path | None, typer.Option(help="Write the secrets of new clients here, as JSON, instead of showing them.")
     ] = None,
 ) -> None:
-    """Declare accounts, people, ring groups, numbers, contacts and clients; shows what it would change first."""
+    """Declare accounts, people, ring groups, numbers, flows, clients and more; shows its plan first."""
     run(_apply(context, file, yes, dry_run, secrets_file))
 
 
@@ -33,7 +33,7 @@ async def _apply(context: typer.Context, file: Path, yes: bool, dry_run: bool, s
         raise Stop(f"{file} cannot be read: {why}") from why
     async with opened(desk(context)) as house:
         try:
-            wanted = declaration.read(text, house.scopes)
+            wanted = declaration.read(text, house.scopes, file.parent)
         except declaration.BadDeclaration as why:
             raise Stop("\n  ".join([f"{file} cannot be applied:", *why.complaints]), 2) from why
         plans = [await centre.plan(house, account, centre.Given()) for account in wanted.accounts]

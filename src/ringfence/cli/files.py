@@ -89,3 +89,25 @@ async def write(rows: AsyncGenerator[list[str], None], out: Path | None, total: 
     if draft is not None and out is not None:
         draft.replace(out)
     return count
+
+
+async def save(pieces: AsyncGenerator[bytes, None], out: Path | None, total: int) -> None:
+    """Write a file as it comes; under its name it is there only when it is whole."""
+    draft = out.with_name(f"{out.name}.part") if out is not None else None
+    done = 0
+    try:
+        async with aclosing(pieces):
+            with (
+                os.fdopen(os.dup(1), "wb") if draft is None else draft.open("wb") as file,
+                bar("saved", total=total) as at,
+            ):
+                async for piece in pieces:
+                    file.write(piece)
+                    done += len(piece)
+                    at(done)
+    except BrokenPipeError as why:  # whoever listened has heard enough
+        raise Stop("nobody reads any more", 0) from why
+    except OSError as why:
+        raise Stop(f"{out or 'standard output'} cannot be written: {why.strerror}") from why
+    if draft is not None and out is not None:
+        draft.replace(out)

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -11,7 +12,17 @@ from .shared import AsJson, as_json, chosen_account, desk, moment, opened, run, 
 events_app = typer.Typer(help="The event log.", no_args_is_help=True)
 jobs_app = typer.Typer(help="The work queue.", no_args_is_help=True)
 CHUNK = 500
+DELIVERED = ("id", "event_id", "type", "key", "state", "attempts", "due", "created_at", "finished_at")
 MOMENTS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"]
+
+
+class State(StrEnum):
+    """How far a delivery is."""
+
+    WAITING = "waiting"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    WITHHELD = "withheld"
 
 
 @events_app.command()
@@ -85,12 +96,12 @@ def list_jobs(context: typer.Context, json: AsJson = False) -> None:
 
 @events_app.command("subscriptions")
 def list_subscriptions(context: typer.Context, json: AsJson = False) -> None:
-    """List who is told of what, and whether it gets there."""
+    """List who is told of what, webhook triggers among them, and whether it gets there."""
     from ringfence.apis.events import subscriptions
     from ringfence.store.query import all_rows
 
     async def work(ctx: Any) -> Any:
-        return await all_rows(ctx, subscriptions.ALL)
+        return await all_rows(ctx, subscriptions.EVERY)
 
     found = run(within(desk(context), work))
     shown = [{name: value for name, value in row.items() if name not in ("secrets", "identity")} for row in found]
@@ -101,12 +112,48 @@ def list_subscriptions(context: typer.Context, json: AsJson = False) -> None:
         (
             row["id"],
             row["callback_url"],
-            "\n".join(row["event_types"]),
+            row["trigger"] or "\n".join(row["event_types"]),
             row["reason"] or (f"failing since {moment(row['failing_since'])}" if row["failing_since"] else "active"),
         )
         for row in found
     ]
     table(("id", "callback URL", "events", "state"), rows)
+
+
+@events_app.command("deliveries")
+def list_deliveries(
+    context: typer.Context,
+    subscription: Annotated[str, typer.Argument(help="Id of the subscription, or of the webhook trigger.")],
+    state: Annotated[State | None, typer.Option(help="Only those in this state.")] = None,
+    last: Annotated[int, typer.Option(help="How many at most.", min=1, max=10_000)] = 50,
+    json: AsJson = False,
+) -> None:
+    """List what is told, or was told, to a subscription, the latest first."""
+    from ringfence.apis.events import queue, subscriptions
+    from ringfence.store.query import one
+
+    async def work(ctx: Any) -> Any:
+        await one(ctx, subscriptions.BY_ID, subscription=subscription)
+        page = await queue.page(ctx, subscription, state and state.value, 1, last)
+        return [{name: row[name] for name in DELIVERED} for row in page.items]
+
+    found = run(within(desk(context), work))
+    if json:
+        as_json(found)
+        return
+    rows = [
+        (
+            row["id"],
+            moment(row["created_at"]),
+            row["type"],
+            row["key"],
+            row["state"],
+            row["attempts"],
+            moment(row["due"]),
+        )
+        for row in found
+    ]
+    table(("id", "since", "event", "key", "state", "attempts", "due"), rows)
 
 
 @events_app.command()

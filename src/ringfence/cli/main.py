@@ -8,7 +8,7 @@ import typer
 from ringfence import __version__
 
 from . import apply as applying
-from . import apps, clients, contacts, grants, keys, lists, log, people, ring_groups
+from . import apps, clients, contacts, floor, flows, grants, keys, lists, log, people, recordings, ring_groups
 from .contract import contract
 from .serve import serve
 from .shared import AsJson, Desk, as_json, desk, opened, run, table
@@ -138,8 +138,13 @@ app.add_typer(people.app, name="users")
 app.add_typer(ring_groups.app, name="ring-groups")
 app.add_typer(contacts.app, name="contacts")
 app.add_typer(lists.app, name="lists")
+app.add_typer(flows.app, name="flows")
+app.add_typer(recordings.app, name="recordings")
 app.add_typer(apps.app, name="apps")
 app.add_typer(accounts_app, name="accounts")
+app.add_typer(floor.agents_app, name="agents")
+app.add_typer(floor.calls_app, name="calls")
+app.command()(floor.simulate)
 app.add_typer(log.events_app, name="events")
 app.add_typer(log.jobs_app, name="jobs")
 

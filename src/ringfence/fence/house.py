@@ -32,8 +32,10 @@ class House:
     keys: Any = None
     gate: Gate | None = None
     token_limiter: Limiter = field(default_factory=lambda: Limiter(0, time))
+    flow_limiter: Limiter = field(default_factory=lambda: Limiter(0, time))
     scopes: dict[str, Any] = field(default_factory=dict)  # every Scope of the catalogue, by name
     events: dict[str, Any] = field(default_factory=dict)  # every EventType, by name
+    fetches: dict[str, Any] = field(default_factory=dict)  # tasks that bring the audio of recordings here, by id
     identity_base: str = ""
     gateway_base: str = ""
 

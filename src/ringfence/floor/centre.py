@@ -34,7 +34,7 @@ class Centre:
         self.account, self.roster, self.carrier, self.new_id = account, roster, carrier, new_id
         self.floor = Floor(new_id)
         self.interactions: dict[str, Interaction] = {}
-        self.callbacks: dict[tuple[str, str], str] = {}  # (company, contact) -> the open callback between them
+        self.callbacks: dict[str, tuple[str, str]] = {}  # open ones -> between which two numbers
         self.told: list[events.Told] = []
         self.dirty: dict[str, Interaction] = {}
         self.dirty_desks: dict[str, Desk] = {}
@@ -54,7 +54,7 @@ class Centre:
             for due in it.timers:
                 self._push(due, call=it.call.id)
             if it.callback is not None:
-                self.callbacks[it.call.company_number, it.call.contact_number] = it.call.id
+                self.callbacks[it.call.id] = (it.call.company_number, it.call.contact_number)
             if it.order is not None:
                 self.orders.append(it.order)
         desks = list(desks)
@@ -129,7 +129,7 @@ class Centre:
             return
         call = Call(id, "OUT", company, contact, at, callback=True)
         it = self._arrive(call, contact_id, at, callback=asked)
-        self.callbacks[company, contact] = id
+        self.callbacks[id] = (company, contact)
         self._callback(it, "queued", at)
         self.due(it, Due(max(asked.expires, at), "call", Signal("expire")))
         if asked.not_before is not None and asked.not_before > at:
@@ -140,7 +140,7 @@ class Centre:
 
     def cancel_callback(self, command: CancelCallback, at: float) -> None:
         it = self.interactions.get(command.id)
-        if it is not None and it.callback is not None and it.call.state not in TALKING:
+        if it is not None and it.callback is not None and not it.call.contact_is_there:
             self._callback_over(it, "cancelled", "cancelled", at)
             self.end(it, "system", at)
             self._settle(at)
@@ -257,7 +257,7 @@ class Centre:
 
     def about_to_dial(self, now: float) -> list[Interaction]:
         """Callbacks whose contact would be dialled by now: the last moment to find that they must not be."""
-        ringing = [it for id in self.callbacks.values() if (it := self.interactions[id]).call.state == "ringing"]
+        ringing = [it for id in self.callbacks if (it := self.interactions[id]).call.state == "ringing"]
         return [it for it in ringing if any(d.due <= now and d.signal.what == "answered" for d in it.timers)]
 
     def _not_allowed(self, it: Interaction, signal: Signal, at: float) -> None:
@@ -274,8 +274,6 @@ class Centre:
             self._stop_talking(it, over, at)
             engine.go(self, it, "ok", at)
             return
-        if it.callback is not None and call.state == "queued":
-            self._callback_over(it, "cancelled", "contact_hung_up", at)
         self.end(it, signal.by, at)
 
     def _goes_on(self, it: Interaction) -> bool:
@@ -350,7 +348,7 @@ class Centre:
         self._begin_callback(it, at)
 
     def _expire(self, it: Interaction, signal: Signal, at: float) -> None:
-        if it.callback is None or it.call.state in TALKING:
+        if it.callback is None or it.call.contact_is_there:
             raise Impossible("a conversation does not expire")
         self._callback_over(it, "expired", "expired", at)
         self.end(it, "system", at)
@@ -457,7 +455,7 @@ class Centre:
         talked = leg is not None and leg.answered is not None
         engine.abort(self, it, "ok" if talked else "call_aborted", at)
         if it.callback is not None and it.callback.state not in ("failed", "expired", "cancelled", "completed"):
-            if talked:
+            if it.callback.state == "connected":
                 self._callback_over(it, "completed", None, at)
             else:
                 self._callback_over(it, "failed", "busy" if dialling else "ended", at)
@@ -510,7 +508,7 @@ class Centre:
     # callbacks
 
     def has_callback(self, company: str, contact: str) -> bool:
-        return (company, contact) in self.callbacks
+        return (company, contact) in self.callbacks.values()
 
     def _callback(self, it: Interaction, state: CallbackState, at: float) -> None:
         asked = it.callback
@@ -532,7 +530,7 @@ class Centre:
         if it.callback is not None:
             it.callback.reason = reason
             self._callback(it, state, at)
-            self.callbacks.pop((it.call.company_number, it.call.contact_number), None)
+            self.callbacks.pop(it.call.id, None)
 
     def _tried(self, it: Interaction, result: str, at: float) -> None:
         if it.callback is not None and it.callback.tries and it.callback.tries[-1].finished_at is None:

@@ -67,14 +67,20 @@ class EventType:
 class Reaction:
     """A listener with a durable cursor in the event log. Cursor and effects commit together.
 
-    `to` is None for every event. `start` says where a new cursor begins: a projection at the log's first
-    event, a notifier at its end.
+    `to` is None for every event. `run` takes one event with a context of its account; `run_all` takes all that
+    commit together, in order, with a context of no account. `start` says where a new cursor begins: a projection at
+    the log's first event, a notifier at its end.
     """
 
     name: str
     to: tuple[EventType, ...] | None
-    run: Callable[..., Awaitable[None]]
+    run: Callable[..., Awaitable[None]] | None = None  # (ctx, event)
     start: Literal["first", "end"] = "first"
+    run_all: Callable[..., Awaitable[None]] | None = None  # (ctx, events), instead of `run`
+
+    def __post_init__(self) -> None:
+        if (self.run is None) == (self.run_all is None):
+            raise TypeError(f"{self.name}: a reaction takes its events one by one, or all together")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +125,9 @@ class Operation:
     writes: bool | None = None  # None: all but GET do
     takes: type | None = None  # what the form or query holds, where the handler reads the request itself
     gives: type | None = None  # what a Plain answer holds
+    serves: str = ""  # content type of the File that it answers with
     ages: str = ""  # begin of the names of two settings: `…_deprecation` and `…_sunset`, days for headers
+    deprecated: str = ""  # the day since which the contract calls it deprecated
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,7 @@ TOO_LARGE = Problem("body_too_large", 413, "The body is larger than this server 
 UNSUPPORTED_MEDIA = Problem(
     "unsupported_media_type", 415, "Send the body in the content type that the operation takes."
 )
+UNSATISFIABLE = Problem("range_not_satisfiable", 416, "The file has no such part; Content-Range tells its length.")
 REUSED_KEY = Problem("idempotency_key_reused", 422, "This Idempotency-Key was already used with another request.")
 PRECONDITION_REQUIRED = Problem("precondition_required", 428, "Send If-Match with the ETag of the version you read.")
 TOO_MANY = Problem("rate_limited", 429, "Too many requests; wait for the seconds in Retry-After.")

@@ -1,7 +1,7 @@
 """What crosses the wire: shapes with their links, pages, and the few other kinds of answer."""
 
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Generic, NamedTuple, TypeVar, cast, dataclass_transform
 
@@ -109,11 +109,12 @@ class Wrapped(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class See:
-    """Look over there: a redirect. 303 unless the contract says otherwise."""
+    """Look over there: a redirect. 303 unless the contract says otherwise; `shape` is its body, where it has one."""
 
     location: str
     status: int = 303
     headers: tuple[tuple[str, str], ...] = ()
+    shape: Shape | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,17 @@ class Stream:
     """Server-sent events, begun after the transaction is over: (event name, data) pairs."""
 
     frames: AsyncIterator[tuple[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """Bytes that a caller may take a part of; read after the transaction is over."""
+
+    media: str
+    length: int
+    read: Callable[[int, int], AsyncGenerator[bytes, None]]  # from the first up to the second
+    etag: str  # of content that never changes under it
+    name: str  # to save it under
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from ringfence.store.statement import Row
 
 from .declaration import AccountDeclared, ClientDeclared, ContactDeclared, UserDeclared, expanded
 from .holdings import plan_apps, plan_attributes, plan_lists
+from .reception import plan_flows, plan_hours, plan_numbers
 
 EMPTY_CONTACT: dict[str, Any] = {"title": "", "address": "", "website": "", "integrations": []}
 Apply = Callable[[Ctx], Awaitable[None]]
@@ -61,13 +62,15 @@ async def plan(house: House, wanted: AccountDeclared, given: Given) -> Plan:
         _plan_account(made, wanted, found)
         await _plan_roles(ctx, made, wanted)
         await _plan_ring_groups(ctx, made, wanted)
-        await _plan_numbers(ctx, made, wanted)
+        await plan_hours(ctx, made.add, wanted)
         await _plan_users(ctx, made, wanted, given)
         for client in wanted.clients:
             await _plan_client(ctx, made, client, given)
         for contact in wanted.contacts:
             await _plan_contact(ctx, made, contact)
         await plan_attributes(ctx, made.add, wanted)
+        await plan_flows(ctx, made.add, wanted)
+        await plan_numbers(ctx, made.add, wanted)
         await plan_lists(ctx, made.add, wanted)
         await plan_apps(ctx, made.add, wanted)
     return made
@@ -131,17 +134,6 @@ async def _plan_ring_groups(ctx: Ctx, made: Plan, wanted: AccountDeclared) -> No
             detail = _differences(before, facts) if before else ""
             made.add(
                 "~" if before else "+", f"ring group {group.name}", detail, _later(directory.set_ring_group, **facts)
-            )
-
-
-async def _plan_numbers(ctx: Ctx, made: Plan, wanted: AccountDeclared) -> None:
-    have = {row["number"]: row for row in await ctx.db.all(directory.ALL_NUMBERS, account=made.id)}
-    for number in wanted.numbers:
-        before = have.get(number.number)
-        if before is None or before["label"] != number.label:
-            facts = {"number": number.number, "label": number.label}
-            made.add(
-                "~" if before else "+", f"number {number.number}", number.label, _later(directory.set_number, **facts)
             )
 
 

@@ -2,13 +2,20 @@
 
 import tomllib
 from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
 from typing import Annotated, Any, Literal, dataclass_transform
 from zoneinfo import available_timezones
 
 import msgspec
 
-from ringfence.kernel.problems import Fault
+from ringfence.floor import flows, hours
+from ringfence.floor.flow_checks import Known, complaints
+from ringfence.floor.flows import FlowDocument
+from ringfence.kernel.problems import INVALID, Fault
 from ringfence.oauth.clients import GRANT_TYPES, check_redirect_uri
+
+from . import flow_files
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Slug = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$")]
@@ -18,6 +25,8 @@ Label = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 ListName = Annotated[str, msgspec.Meta(pattern=r"\S", min_length=1, max_length=120)]
 Proficiency = Literal[20, 40, 60, 80, 100]
 Seconds = Annotated[int, msgspec.Meta(ge=0, le=86400)]
+Day = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+Clock = Annotated[str, msgspec.Meta(pattern=r"^(?:(?:[01][0-9]|2[0-3]):[0-5][0-9]|24:00)\Z")]
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -53,6 +62,21 @@ class RingGroupDeclared(Declared):
 class NumberDeclared(Declared):
     number: Number
     label: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    flow: str | None = None  # what answers a call to it
+    business_hours: str | None = None
+
+
+class HoursDeclared(Declared, kw_only=True):
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+    timezone: str | None = None  # the account's where it is not said
+    week: dict[Day, list[tuple[Clock, Clock]]]
+    closed_on: list[date] = []
+
+
+class FlowDeclared(Declared):
+    name: Annotated[str, msgspec.Meta(pattern=r"\S", min_length=1, max_length=255)]
+    file: str | None = None  # beside the file that names it
+    steps: dict[str, Any] | None = None  # or here
 
 
 class ClientDeclared(Declared):
@@ -137,6 +161,8 @@ class AccountDeclared(Declared):
     users: list[UserDeclared] = []
     ring_groups: list[RingGroupDeclared] = []
     numbers: list[NumberDeclared] = []
+    business_hours: list[HoursDeclared] = []
+    flows: list[FlowDeclared] = []
     clients: list[ClientDeclared] = []
     contacts: list[ContactDeclared] = []
     attributes: list[AttributeDeclared] = []
@@ -158,21 +184,51 @@ class BadDeclaration(Exception):
         self.complaints = complaints
 
 
-def read(text: str, scopes: Iterable[str]) -> CentreDeclared:
-    """A declaration out of TOML, or BadDeclaration with all that is wrong with it."""
+def read(text: str, scopes: Iterable[str], folder: Path | None = None) -> CentreDeclared:
+    """A declaration out of TOML, or BadDeclaration with all that is wrong with it. Files it names are in `folder`."""
     try:
         document = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as why:
+    except (ValueError, RecursionError) as why:  # among them an integer that is too long
         raise BadDeclaration([f"This is not TOML: {why}"]) from why
     try:
-        centre = msgspec.convert(document, CentreDeclared)
+        centre, wrongs = _with_flows(msgspec.convert(document, CentreDeclared), folder or Path())
+        wrongs += [*_complaints(centre, set(scopes)), *_nul(document, "")]
     except (msgspec.ValidationError, RecursionError) as why:
         told, _, path = str(why).partition(" - at `$.")
         raise BadDeclaration([f"{path.rstrip('`')}: {told}" if path else told]) from why
-    known = sorted(scopes)
-    if complaints := [*_complaints(centre, set(known)), *_nul(document, "")]:
-        raise BadDeclaration(complaints)
+    if wrongs:
+        raise BadDeclaration(wrongs)
     return centre
+
+
+def _with_flows(centre: CentreDeclared, folder: Path) -> tuple[CentreDeclared, list[str]]:
+    """The declaration with every flow's steps in it, and what is wrong with them."""
+    found: list[str] = []
+    accounts = []
+    for number, account in enumerate(centre.accounts):
+        known = Known(
+            ring_groups=frozenset(one.name for one in account.ring_groups),
+            attributes=frozenset(one.name for one in account.attributes if one.active),
+            business_hours=frozenset(one.name for one in account.business_hours),
+        )
+        made = []
+        for index, flow in enumerate(account.flows):
+            at = f"accounts[{number}].flows[{index}]"
+            try:
+                document = _document(flow, folder)
+            except Fault as why:
+                found.append(f"{at}.{'steps' if flow.file is None else 'file'}: {why.detail.description}")
+                continue
+            found += [f"{at}: {one.name}: {one.description}" for one in complaints(document, known)]
+            made.append(msgspec.structs.replace(flow, file=None, steps=msgspec.to_builtins(document)["steps"]))
+        accounts.append(msgspec.structs.replace(account, flows=made) if made else account)
+    return msgspec.structs.replace(centre, accounts=accounts), found
+
+
+def _document(flow: FlowDeclared, folder: Path) -> FlowDocument:
+    if (flow.file is None) == (flow.steps is None):
+        raise Fault(INVALID, "give a file or steps, one of the two")
+    return flow_files.load(folder / flow.file) if flow.file is not None else flows.read({"steps": flow.steps})
 
 
 def expanded(scopes: list[str], known: Iterable[str]) -> list[str]:
@@ -215,6 +271,8 @@ def _account(account: AccountDeclared, at: str, scopes: set[str]) -> list[str]:
     found += _twice((u.email.casefold() for u in account.users), f"{at}.users")
     found += _twice((g.name for g in account.ring_groups), f"{at}.ring_groups")
     found += _twice((n.number for n in account.numbers), f"{at}.numbers")
+    found += _twice((h.name for h in account.business_hours), f"{at}.business_hours")
+    found += _twice((f.name for f in account.flows), f"{at}.flows")
     found += _twice((c.name for c in account.clients), f"{at}.clients")
     found += _twice((a.name.casefold() for a in account.attributes), f"{at}.attributes")
     found += _twice((one.name for one in account.record_lists), f"{at}.record_lists")
@@ -233,6 +291,7 @@ def _account(account: AccountDeclared, at: str, scopes: set[str]) -> list[str]:
         )
         if user.password and user.password_env:
             found.append(f"{at}.users[{index}]: give password or password_env, not both")
+    found += _voice(account, at)
     for index, client in enumerate(account.clients):
         where = f"{at}.clients[{index}]"
         found += _strange(client.scopes, scopes, f"{where}.scopes", "a scope of this server")
@@ -254,6 +313,23 @@ def _account(account: AccountDeclared, at: str, scopes: set[str]) -> list[str]:
     for index, contact in enumerate(account.contacts):
         if contact.email is None and contact.phone is None:
             found.append(f"{at}.contacts[{index}]: give an email or a phone, by which it is found again")
+    return found
+
+
+def _voice(account: AccountDeclared, at: str) -> list[str]:
+    """What is wrong with business hours, and with what numbers name."""
+    found = []
+    for index, declared in enumerate(account.business_hours):
+        where = f"{at}.business_hours[{index}]"
+        if declared.timezone is not None and declared.timezone not in available_timezones():
+            found.append(f"{where}.timezone: {declared.timezone!r} is not a time zone (such as Europe/Lisbon)")
+        found += [f"{where}.week.{day}: {told}" for day, told in hours.complaints(declared.week)]
+    flows, kept = {f.name for f in account.flows}, {h.name for h in account.business_hours}
+    for index, number in enumerate(account.numbers):
+        where = f"{at}.numbers[{index}]"
+        found += _strange([number.flow] if number.flow else [], flows, f"{where}.flow", "a flow of the account")
+        named = [number.business_hours] if number.business_hours else []
+        found += _strange(named, kept, f"{where}.business_hours", "business hours of the account")
     return found
 
 

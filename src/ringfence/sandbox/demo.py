@@ -18,7 +18,7 @@ WAITS = "contacts:write"  # what the client called `pending` waits for
 
 async def apply_demo(house: House) -> dict[str, Any]:
     """Set up the demo centre where it is missing. Its account, clients with secrets, and people with passwords."""
-    wanted = declaration.read(FILE.read_text("utf-8"), house.scopes).accounts[0]
+    wanted = declaration.read(FILE.read_text("utf-8"), house.scopes, FILE.parent).accounts[0]
 
     def secret(name: str) -> str:
         return house.vault.derive(f"demo client {name}")

@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import os
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +61,10 @@ class Blobs(Protocol):
         """The file on this machine, for as long as it is needed."""
         ...
 
+    def read(self, key: str, start: int, stop: int) -> AsyncGenerator[bytes, None]:
+        """The bytes from `start` up to `stop`, in pieces. FileNotFoundError where there is no file."""
+        ...
+
     async def write(self, key: str, pieces: AsyncIterator[bytes]) -> None: ...
     async def delete(self, key: str) -> None: ...
     async def close(self) -> None: ...
@@ -69,14 +73,20 @@ class Blobs(Protocol):
         ...
 
 
-def signature(vault: Vault, path: str, until: int) -> str:
-    return vault.derive(f"PUT {path} until {until}")
+def signature(vault: Vault, path: str, until: int, method: str = "PUT") -> str:
+    return vault.derive(f"{method} {path} until {until}")
 
 
-def check_signature(vault: Vault, path: str, until: str, given: str, now: float) -> None:
+def signed(vault: Vault, path: str, until: int, method: str = "PUT") -> str:
+    """A path of this server with what lets anybody use it by this method, until then (seconds since 1970)."""
+    query = urlencode({"expires": until, "signature": signature(vault, path, until, method)})
+    return f"{path}{'&' if '?' in path else '?'}{query}"
+
+
+def check_signature(vault: Vault, path: str, until: str, given: str, now: float, method: str = "PUT") -> None:
     """Refuse a signed URL of this server that was tampered with or has expired."""
     good = until.isascii() and until.isdigit() and len(until) <= 12
-    if not vault.same(signature(vault, path, int(until) if good else 0), given) or not good:
+    if not vault.same(signature(vault, path, int(until) if good else 0, method), given) or not good:
         raise Fault(BAD_SIGNATURE, "The signature does not fit the URL.")
     if now >= int(until):
         raise Fault(BAD_SIGNATURE, "The URL has expired.")
@@ -89,11 +99,9 @@ class Disk:
 
     def __init__(self, folder: Path, vault: Vault, base: str) -> None:
         self.folder, self._vault, self._base = folder, vault, base
-        self._count = 0
 
     def signed_url(self, key: str, path: str, until: int) -> str:
-        query = urlencode({"expires": until, "signature": signature(self._vault, path, until)})
-        return f"{self._base}{path}?{query}"
+        return self._base + signed(self._vault, path, until)
 
     async def receive(self, key: str, announced: Announced, upload: Upload) -> None:
         if upload.encoding not in ("", "identity"):
@@ -120,9 +128,8 @@ class Disk:
         await self.write(key, checked())
 
     async def write(self, key: str, pieces: AsyncIterator[bytes]) -> None:
-        self._count += 1
         whole = self._path(key)
-        part = self.folder / "incoming" / f"{key}.{os.getpid()}.{self._count}"
+        part = self.folder / "incoming" / f"{key}.{os.urandom(8).hex()}"  # processes in containers all have the same id
         loop = asyncio.get_running_loop()
         for folder in (part.parent, whole.parent):
             folder.mkdir(parents=True, exist_ok=True)
@@ -147,6 +154,14 @@ class Disk:
     @asynccontextmanager
     async def fetched(self, key: str) -> AsyncIterator[Path]:
         yield self._path(key)
+
+    async def read(self, key: str, start: int, stop: int) -> AsyncGenerator[bytes, None]:
+        loop = asyncio.get_running_loop()
+        with self._path(key).open("rb") as file:
+            file.seek(start)
+            while start < stop and (piece := await loop.run_in_executor(None, file.read, min(PIECE, stop - start))):
+                start += len(piece)
+                yield piece
 
     async def delete(self, key: str) -> None:
         self._path(key).unlink(missing_ok=True)

@@ -1,6 +1,6 @@
 """Files in an S3-compatible bucket: callers PUT them there themselves, at a URL that we sign."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -55,6 +55,12 @@ class S3:
                 file.write(piece)
             file.flush()
             yield Path(file.name)
+
+    async def read(self, key: str, start: int, stop: int) -> AsyncGenerator[bytes, None]:
+        if start < stop:
+            found = await obstore.get_async(self._store, key, options={"range": (start, stop)})
+            async for piece in found.stream(min_chunk_size=PIECE):
+                yield bytes(piece)
 
     async def write(self, key: str, pieces: AsyncIterator[bytes]) -> None:
         await obstore.put_async(self._store, key, pieces)

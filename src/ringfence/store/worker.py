@@ -122,10 +122,7 @@ class Worker:
                 if cursor is None:
                     return 0  # another process is at it
                 found = await tx.all(outbox.AFTER, place=cursor["place"])
-                wanted = None if reaction.to is None else {what.name for what in reaction.to}
-                for event in found:
-                    if wanted is None or event["type"] in wanted:
-                        await reaction.run(self.ctx_for(tx, event["account_id"], f"reaction:{reaction.name}"), event)
+                await self._hand_over(tx, reaction, found)
                 place = found[-1]["place"] if found else cursor["place"]
                 if found:
                     await tx.run(outbox.MOVE, name_=reaction.name, place_=place)
@@ -135,6 +132,19 @@ class Worker:
             return 0
         self._cursors[reaction.name] = place
         return len(found)
+
+    async def _hand_over(self, tx: Transaction, reaction: Reaction, found: list[Row]) -> None:
+        """Give a reaction those of the events that it is for."""
+        actor = f"reaction:{reaction.name}"
+        if reaction.to is not None:
+            wanted = {what.name for what in reaction.to}
+            found = [event for event in found if event["type"] in wanted]
+        if reaction.run_all is not None:
+            if found:
+                await reaction.run_all(self.ctx_for(tx, "", actor), found)
+        elif reaction.run is not None:
+            for event in found:
+                await reaction.run(self.ctx_for(tx, event["account_id"], actor), event)
 
     async def perform(self, row: Row) -> None:
         """Run one claimed job; its effects commit with its end."""

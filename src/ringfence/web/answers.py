@@ -1,6 +1,6 @@
 """What a handler returned, or what went wrong, as status, headers and body."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from http import HTTPStatus
@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ringfence.kernel.catalog import Errors
+from ringfence.kernel.catalog import Errors, Operation
 from ringfence.kernel.problems import INSUFFICIENT_SCOPE, INVALID_TOKEN, NOT_AUTHENTICATED, Fault
 from ringfence.kernel.settings import Settings
-from ringfence.kernel.shapes import Page, Plain, See, Shape, Sheet, Stream, Versioned, Wrapped
+from ringfence.kernel.shapes import File, Page, Plain, See, Shape, Sheet, Stream, Versioned, Wrapped
 
 from .hal import Where, encode, render
 from .pages import draw
+from .ranges import part_of, reader
 
 Headers = list[tuple[str, str]]
 JSON = "application/json"
@@ -29,8 +30,10 @@ class Answer(NamedTuple):
 
     status: int
     headers: Sequence[tuple[str, str]]
-    body: bytes
+    body: bytes  # of a file its first piece
     stream: Any = None
+    length: int | None = None  # of a file's part
+    pieces: Any = None  # of a file: how to read it, and once that has begun what is left to read
 
 
 def answer(result: Any, status: int, where: Where, media: str, if_none_match: str | None) -> Answer:
@@ -49,7 +52,10 @@ def answer(result: Any, status: int, where: Where, media: str, if_none_match: st
             body = result.body.encode() if isinstance(result.body, str) else encode(result.body)
             return Answer(result.status, (("content-type", result.media), *result.headers), body)
         case See():
-            return Answer(result.status, (("location", result.location), *result.headers), b"")
+            headers = (("location", result.location), *result.headers)
+            if result.shape is None:
+                return Answer(result.status, headers, b"")
+            return Answer(result.status, (("content-type", media), *headers), render(result.shape, where))
         case Sheet():
             return sheet(result)
         case Stream():
@@ -58,9 +64,26 @@ def answer(result: Any, status: int, where: Where, media: str, if_none_match: st
             raise TypeError(f"a handler returned {type(result).__name__}")
 
 
-def ageing(settings: Settings, name: str) -> Headers:
-    """Deprecation (RFC 9745) and Sunset (RFC 8594), where the settings give the days."""
-    since, until = getattr(settings, f"{name}_deprecation"), getattr(settings, f"{name}_sunset")
+def served(file: File, method: str, headers: Mapping[bytes, bytes]) -> Answer:
+    """A file, or the part of it that is asked for, still unread."""
+    part = part_of(file, method, headers)
+    if part.status == 304:
+        return Answer(304, part.headers, b"")
+    pieces = reader(file, part) if method != "HEAD" else None
+    return Answer(part.status, part.headers, b"", length=part.stop - part.start, pieces=pieces)
+
+
+async def begun(made: Answer) -> Answer:
+    """A file of which the first piece has been read: what is wrong with it can still be answered as such."""
+    pieces = made.pieces()
+    return made._replace(body=await anext(pieces, b""), pieces=pieces)
+
+
+def ageing(settings: Settings, operation: Operation) -> Headers:
+    """Deprecation (RFC 9745) and Sunset (RFC 8594), where the contract or the settings give the days."""
+    since, until = operation.deprecated, ""
+    if name := operation.ages:
+        since, until = getattr(settings, f"{name}_deprecation"), getattr(settings, f"{name}_sunset")
     found: Headers = []
     if since:
         found.append(("deprecation", f"@{int(_midnight(since).timestamp())}"))

@@ -1,8 +1,10 @@
 """One application: the catalogue's operations, the fence in front of them, and what every response has in common."""
 
+import asyncio
 import itertools
 import os
 from collections.abc import Callable, Iterable
+from contextlib import aclosing, suppress
 from time import perf_counter
 from typing import Any
 
@@ -77,11 +79,11 @@ class App:
             self.in_flight -= 1
         if endpoint is not None:
             endpoint.note(made.status, started)
-            if endpoint.operation.ages:
-                made = made._replace(headers=[*made.headers, *ageing(self.house.settings, endpoint.operation.ages)])
+            if endpoint.operation.ages or endpoint.operation.deprecated:
+                made = made._replace(headers=[*made.headers, *ageing(self.house.settings, endpoint.operation)])
         if self._log_all:
             log.info("request", method=scope["method"], path=scope["path"], status=made.status, tid=tid)
-        await _send(send, made, tid, allowance, scope["method"] == "HEAD")
+        await _send(send, receive, made, tid, allowance, scope["method"] == "HEAD")
 
     def _find(self, scope: Any) -> tuple[Endpoint, dict[str, str]]:
         raw = scope.get("raw_path")
@@ -111,7 +113,7 @@ class App:
         return refusal(why, errors, self.house.gateway_base)
 
 
-async def _send(send: Any, made: Answer, tid: str, allowance: Allowance | None, headless: bool) -> None:
+async def _send(send: Any, receive: Any, made: Answer, tid: str, allowance: Allowance | None, headless: bool) -> None:
     body = made.body
     headers = [COMMON.get(pair) or _bytes_of(pair) for pair in made.headers]
     headers.append((b"platform-tid", tid.encode()))
@@ -127,9 +129,40 @@ async def _send(send: Any, made: Answer, tid: str, allowance: Allowance | None, 
         await send({"type": "http.response.body", "body": b""})
         return
     if made.status not in (204, 304):
-        headers.append((b"content-length", b"%d" % len(body)))
+        headers.append((b"content-length", b"%d" % (len(body) if made.length is None else made.length)))
+    if made.pieces is not None:
+        await _send_file(send, receive, made, headers, tid)
+        return
     await send({"type": "http.response.start", "status": made.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if headless else body})
+
+
+async def _send_file(send: Any, receive: Any, made: Answer, headers: list[tuple[bytes, bytes]], tid: str) -> None:
+    """Send a file piece by piece, for as long as somebody is there to take it."""
+    gone = asyncio.create_task(_left(receive))
+    try:
+        async with aclosing(made.pieces) as pieces:
+            await send({"type": "http.response.start", "status": made.status, "headers": headers})
+            await send({"type": "http.response.body", "body": made.body, "more_body": True})
+            async for piece in pieces:
+                if gone.done():
+                    return
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+    except Exception as why:
+        # to end without the last message is all that is left: the server cuts the connection, and the caller knows
+        await asyncio.sleep(0)
+        if not gone.done():
+            log.error("file.broken", tid=tid, why=repr(why))
+    finally:
+        gone.cancel()
+
+
+async def _left(receive: Any) -> None:
+    """Until the caller has gone."""
+    with suppress(Exception):
+        while (await receive())["type"] != "http.disconnect":
+            pass
 
 
 def _bytes_of(pair: tuple[str, str]) -> tuple[bytes, bytes]:

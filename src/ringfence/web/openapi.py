@@ -19,9 +19,11 @@ from ringfence.kernel.problems import (
     NOT_ACCEPTABLE,
     NOT_AUTHENTICATED,
     REUSED_KEY,
+    STALE,
     TOO_LARGE,
     TOO_MANY,
     UNAVAILABLE,
+    UNSATISFIABLE,
     UNSUPPORTED_MEDIA,
     Problem,
 )
@@ -45,6 +47,12 @@ ERROR = {
             },
         },
     },
+}
+BINARY = {"type": "string", "format": "binary"}
+OF_FILES = {
+    "Range": "A part of the file, as in `bytes=0-65535`; several parts at once are answered with all of it.",
+    "If-Range": "The ETag of the file that the part is of; of another one all is answered.",
+    "If-None-Match": "The ETag of the file that you have.",
 }
 OAUTH_ERROR = {
     "type": "object",
@@ -77,6 +85,8 @@ def problems_of(operation: Operation) -> list[Problem]:
         found += [MALFORMED, UNSUPPORTED_MEDIA]
     if takes_key(operation):
         found += [BUSY_KEY, REUSED_KEY]
+    if operation.serves:
+        found += [STALE, UNSATISFIABLE]
     return list(dict.fromkeys([*operation.problems, *found]))
 
 
@@ -108,7 +118,9 @@ def body_of(operation: Operation) -> Any:
 
 
 def example_of(shape: Any) -> Any:
-    """What a body may look like: the shape's example, of a list one such item."""
+    """What a body may look like: the shape's example, of a list one such item; of a free object an empty one."""
+    if get_origin(shape) is dict:
+        return {}
     if get_origin(shape) is list:
         inner = get_args(shape)[0].example
         return None if inner is None else [dict(inner)]
@@ -227,6 +239,8 @@ def parameters(operation: Operation) -> list[dict[str, Any]]:
     if takes_key(operation):
         about = "The same key with the same request gives the same answer again."
         found.append({"name": "Idempotency-Key", "description": about, **header})
+    if operation.serves:
+        found += [{"name": name, "description": about, **header} for name, about in OF_FILES.items()]
     return found
 
 
@@ -269,6 +283,13 @@ def responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
         good["headers"] = {"ETag": {"schema": {"type": "string"}, "description": "The version, for If-Match."}}
         if operation.method == "GET":
             found["304"] = {"description": "Not changed since the version in If-None-Match"}
+    if operation.serves:
+        tag = {"schema": {"type": "string"}, "description": "What If-Range and If-None-Match are given."}
+        span = {"schema": {"type": "string"}, "description": "Which bytes, and of how many."}
+        good["content"] = {operation.serves: {"schema": BINARY}}
+        good["headers"] = {"ETag": tag, "Accept-Ranges": {"schema": {"type": "string", "const": "bytes"}}}
+        found["206"] = {**good, "description": "The part that was asked for", "headers": {"Content-Range": span}}
+        found["304"] = {"description": "You have it already"}
     if operation.errors is Errors.PAGE:
         found |= {str(s): {"description": "On to the next step"} for s in (200, 302, 303)}
     by_status: dict[int, list[Problem]] = {}
@@ -297,6 +318,8 @@ def describe(api: Api, operation: Operation, schemas: Schemas) -> dict[str, Any]
     }
     if more:
         doc["description"] = more
+    if operation.deprecated:
+        doc["deprecated"] = True
     if (body := request_body(operation, schemas)) is not None:
         doc["requestBody"] = body
     return doc

@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, get_type_hints
 from urllib.parse import urlsplit
@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 from ringfence.fence.gate import NOBODY, Principal, bearer
 from ringfence.kernel.catalog import ENVELOPES, Open, Operation, operation_name, takes_key
 from ringfence.kernel.problems import NOT_ACCEPTABLE, TOO_MANY, Fault
-from ringfence.kernel.shapes import Asked
+from ringfence.kernel.shapes import Asked, File
 from ringfence.store.db import TryAgain
 
 from . import idempotency
-from .answers import JSON, Answer, answer
+from .answers import JSON, Answer, answer, begun, served
 from .hal import Where
 from .reading import (
     FORM,
@@ -76,6 +76,8 @@ class Endpoint:
         names = [name for name in inspect.signature(operation.run).parameters if name != "ctx"]
         if (named := set(re.findall(r"{(\w+)}", operation.path))) != set(names) - BESIDE:
             raise TypeError(f"{operation_name(operation)}: the path names {sorted(named)}, the handler takes {names}")
+        if (hints.get("return") is File) != bool(operation.serves):
+            raise TypeError(f"{operation_name(operation)}: a File is answered where `serves` says of which type")
         self.operation = operation
         self.name = operation_name(operation)
         self.scope = "" if operation.fence is Open.PUBLIC else operation.fence.name
@@ -88,7 +90,7 @@ class Endpoint:
         self.writes = operation.method != "GET" if operation.writes is None else operation.writes
         self.reads_body = operation.method != "GET" and not self.wants.isdisjoint(("body", "asked"))
         self.keyed = takes_key(operation)
-        self.forgiving = operation.errors not in ENVELOPES or operation.fence is Open.PUBLIC
+        self.forgiving = operation.errors not in ENVELOPES or operation.fence is Open.PUBLIC or bool(operation.serves)
         self.counts: dict[int, int] = {}
         self.seconds = [0] * 12  # answers within 1, 2, 4 … 1024 ms, and later ones
         self.total_seconds = 0.0
@@ -129,19 +131,22 @@ class Endpoint:
                         made = await self._once(ctx, keyed, body, given, where, media)
                         break
                     result = await operation.run(ctx, **given)
-                made = self._made(result, where, media, headers.get(b"if-none-match"))
+                made = self._made(result, where, media, scope["method"], headers)
                 break
             except TryAgain:
                 if attempt == TRIES - 1 or "upload" in given:
                     raise
         if self.writes:
             app.bell()
-        return made, allowance
+        return made if made.pieces is None else await begun(made), allowance
 
-    def _made(self, result: Any, where: Where, media: str, none_match: bytes | None) -> Answer:
+    def _made(self, result: Any, where: Where, media: str, method: str, headers: Mapping[bytes, bytes]) -> Answer:
         """The answer to what a handler returned; a Fault that it returned has let its transaction commit."""
         if isinstance(result, Fault):
             raise result
+        if isinstance(result, File):
+            return served(result, method, headers)
+        none_match = headers.get(b"if-none-match")
         tags = none_match.decode("latin-1") if none_match is not None else None
         return answer(result, self.operation.status, where, media, tags)
 
@@ -179,7 +184,7 @@ class Endpoint:
         before = await idempotency.claim(ctx, client, key, self.name, where.path, raw)
         if before is not None:
             return Answer(before.status, [*before.headers, ("idempotency-replayed", "true")], before.body)
-        made = self._made(await self.operation.run(ctx, **given), where, media, None)
+        made = self._made(await self.operation.run(ctx, **given), where, media, "POST", {})
         await idempotency.keep(ctx, client, key, made.status, list(made.headers), made.body)
         return made
 

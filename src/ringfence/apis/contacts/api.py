@@ -29,6 +29,7 @@ FEW = msgspec.Meta(max_length=50)
 Wanted = Annotated[list[Text], msgspec.Meta(max_length=200)]
 MANY = msgspec.Meta(max_length=1000)
 CUSTOM = "/contacts/{contact_id}/custom-fields"
+NOTES = "/contacts/{contact_id}/notes"
 
 
 class Phone(Shape):
@@ -98,6 +99,7 @@ class Contact(Shape):
         "self": "/contacts/{id}",
         "integrations": "/contacts/{id}/integrations",
         "custom_fields": "/contacts/{id}/custom-fields",
+        "notes": "/contacts/{id}/notes",
     }
     example: ClassVar = {
         "id": "5f0000000000000000000001",
@@ -154,6 +156,30 @@ class FieldQuery(PageQuery):
     """`search` matches anywhere in the key."""
 
     search: Annotated[str, msgspec.Meta(max_length=100)] | None = None
+
+
+class NewNote(Shape):
+    """What somebody wants to be remembered of a contact."""
+
+    title: Name
+    content: Annotated[str, msgspec.Meta(min_length=1, max_length=10_000)]
+    example: ClassVar = {"title": "Call back", "content": "Prefers the afternoon."}
+
+
+class Note(Shape):
+    id: str
+    contact_id: str
+    title: str
+    content: str
+    created_at: datetime
+    links: ClassVar = {"contact": "/contacts/{contact_id}"}
+    example: ClassVar = {
+        "id": "5f0000000000000000000002",
+        "contact_id": "5f0000000000000000000001",
+        "title": "Call back",
+        "content": "Prefers the afternoon.",
+        "created_at": "2026-01-05T09:00:00Z",
+    }
 
 
 class Span(Shape):
@@ -296,6 +322,28 @@ async def delete_custom_field(ctx: Ctx, contact_id: str, key: str) -> None:
     await domain.remove_field(ctx, contact_id, key)
 
 
+def noted(row: Row) -> Note:
+    return Note(**{name: row[name] for name in Note.__struct_fields__})
+
+
+async def add_note(ctx: Ctx, contact_id: str, body: NewNote) -> Note:
+    """Write a note about a contact"""
+    return noted(await domain.add_note(ctx, contact_id, title=body.title, content=body.content))
+
+
+async def list_notes(ctx: Ctx, contact_id: str, query: PageQuery) -> Page[Note]:
+    """List the notes about a contact
+
+    The latest first.
+    """
+    return (await domain.notes(ctx, contact_id, query.page, query.per_page)).map(noted)
+
+
+async def delete_note(ctx: Ctx, contact_id: str, note_id: str) -> None:
+    """Delete a note about a contact"""
+    await domain.remove_note(ctx, contact_id, note_id)
+
+
 async def erase_contacts(ctx: Ctx, body: Erasure) -> None:
     """Erase what is known of people
 
@@ -340,6 +388,8 @@ API = Api(
         domain.CONTACT_DELETED,
         domain.FIELD_SET,
         domain.FIELD_REMOVED,
+        domain.NOTE_CREATED,
+        domain.NOTE_DELETED,
         erasure.CONTACT_ERASED,
     ),
     jobs=(erasure.ERASE_CONTACTS,),
@@ -362,6 +412,9 @@ API = Api(
         Operation("GET", CUSTOM, READ, list_custom_fields, problems=(NOT_FOUND,)),
         Operation("PUT", f"{CUSTOM}/{{key}}", WRITE, set_custom_field, problems=(NOT_FOUND, domain.TOO_MANY_FIELDS)),
         Operation("DELETE", f"{CUSTOM}/{{key}}", WRITE, delete_custom_field, status=204, problems=(NOT_FOUND,)),
+        Operation("POST", NOTES, WRITE, add_note, status=201, problems=(NOT_FOUND, domain.TOO_MANY_NOTES)),
+        Operation("GET", NOTES, READ, list_notes, problems=(NOT_FOUND,)),
+        Operation("DELETE", f"{NOTES}/{{note_id}}", WRITE, delete_note, status=204, problems=(NOT_FOUND,)),
         Operation("POST", "/internal-contacts/gdpr", WRITE, erase_contacts, status=202),
     ),
 )

@@ -4,19 +4,20 @@ import unicodedata
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from sqlalchemy import Table, bindparam, delete, update
+from sqlalchemy import Table, bindparam, delete, func, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from ringfence.kernel.catalog import EventType
 from ringfence.kernel.ctx import Ctx
 from ringfence.kernel.problems import CONFLICT, NOT_FOUND, PRECONDITION_REQUIRED, STALE, Fault, Problem, wrong
-from ringfence.kernel.shapes import IfMatch, Shape
+from ringfence.kernel.shapes import IfMatch, Page, Shape
 from ringfence.store.outbox import emit
 from ringfence.store.query import ACCOUNT, Row, Statement, adding, all_rows, change, mine, one
 from ringfence.store.tables.contacts import (
     contact_emails,
     contact_fields,
     contact_integrations,
+    contact_notes,
     contact_phones,
     contact_tags,
     contacts,
@@ -25,7 +26,9 @@ from ringfence.store.tables.contacts import (
 KEY = 255  # characters of a key: two of them still fit in one entry of a PostgreSQL index
 FIELDS = 200  # of its own that a contact may have
 TRIES = 2  # at a change that does not say which version it is for
+NOTES = 1000  # about a contact
 TOO_MANY_FIELDS = Problem("too_many_custom_fields", 409, f"A contact has at most {FIELDS} custom fields.")
+TOO_MANY_NOTES = Problem("too_many_notes", 409, f"There are at most {NOTES} notes about a contact.")
 
 
 class ContactFacts(Shape):
@@ -43,6 +46,13 @@ class FieldFacts(Shape):
     key: str = ""
 
 
+class NoteFacts(Shape):
+    """`id` is the contact's. What a note says is not in the log."""
+
+    id: str
+    note_id: str = ""
+
+
 class ContactId(Shape):
     id: str
 
@@ -54,6 +64,9 @@ FIELD_SET = EventType("contact.field_set", FieldFacts, "A custom field of a cont
 FIELD_REMOVED = EventType(
     "contact.field_removed", FieldFacts, "A custom field of a contact was removed", "contacts:read"
 )
+
+NOTE_CREATED = EventType("contact.note_created", NoteFacts, "A note about a contact was written", "contacts:read")
+NOTE_DELETED = EventType("contact.note_deleted", NoteFacts, "A note about a contact was deleted", "contacts:read")
 
 THIS = (contacts.c.id == bindparam("contact"), contacts.c.deleted_at.is_(None))
 BY_ID = Statement(mine(contacts).where(*THIS))
@@ -98,6 +111,19 @@ DROP_FIELD = Statement(
         contact_fields.c.contact_id == bindparam("contact"),
         contact_fields.c.key == bindparam("name"),
     )
+)
+ADD_NOTE = adding(contact_notes)
+_notes = contact_notes.c.contact_id == bindparam("contact")
+NOTES_OF = Statement(
+    mine(contact_notes)
+    .where(_notes)
+    .order_by(contact_notes.c.id.desc())
+    .limit(bindparam("limit"))
+    .offset(bindparam("offset"))
+)
+COUNT_NOTES = Statement(mine(contact_notes, func.count().label("count")).where(_notes))
+DROP_NOTE = Statement(
+    delete(contact_notes).where(contact_notes.c.account_id == ACCOUNT, _notes, contact_notes.c.id == bindparam("note"))
 )
 
 
@@ -234,3 +260,38 @@ async def remove_field(ctx: Ctx, contact: str, name: str) -> None:
     if not await change(ctx, DROP_FIELD, contact=contact, name=name):
         raise Fault(NOT_FOUND, "The contact has no such custom field.")
     await emit(ctx, FIELD_REMOVED, contact, FieldFacts(id=contact, key=name))
+
+
+async def add_note(ctx: Ctx, contact: str, *, title: str, content: str) -> Row:
+    """Write a note about a contact."""
+    await one(ctx, HOLD, contact=contact)  # until commit, or an erasure meanwhile would leave this note behind
+    if (await one(ctx, COUNT_NOTES, contact=contact))["count"] >= NOTES:
+        raise Fault(TOO_MANY_NOTES)
+    row: Row = {
+        "account_id": ctx.account,
+        "id": ctx.new_id(),
+        "contact_id": contact,
+        "title": title,
+        "content": content,
+        "created_at": ctx.now(),
+    }
+    await ctx.db.run(ADD_NOTE, **row)
+    await emit(ctx, NOTE_CREATED, contact, NoteFacts(id=contact, note_id=row["id"]))
+    return row
+
+
+async def notes(ctx: Ctx, contact: str, page: int, per_page: int) -> Page[Row]:
+    """The notes about a contact, the latest first."""
+    await get(ctx, contact)
+    found = await all_rows(ctx, NOTES_OF, contact=contact, limit=per_page, offset=(page - 1) * per_page)
+    total = (await one(ctx, COUNT_NOTES, contact=contact))["count"]
+    return Page(
+        rel="notes", items=found, total=total, page=page, per_page=per_page, members=("total", "count"), bounds=False
+    )
+
+
+async def remove_note(ctx: Ctx, contact: str, note: str) -> None:
+    await one(ctx, HOLD, contact=contact)
+    if not await change(ctx, DROP_NOTE, contact=contact, note=note):
+        raise Fault(NOT_FOUND, "There is no such note about the contact.")
+    await emit(ctx, NOTE_DELETED, contact, NoteFacts(id=contact, note_id=note))

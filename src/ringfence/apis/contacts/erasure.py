@@ -13,7 +13,14 @@ from ringfence.kernel.shapes import Shape
 from ringfence.store.columns import Json, Moment, among
 from ringfence.store.outbox import emit
 from ringfence.store.query import ACCOUNT, Statement, all_rows, change, mine
-from ringfence.store.tables.contacts import contact_emails, contact_fields, contact_phones, contact_tags, contacts
+from ringfence.store.tables.contacts import (
+    contact_emails,
+    contact_fields,
+    contact_notes,
+    contact_phones,
+    contact_tags,
+    contacts,
+)
 from ringfence.store.tables.log import events, idempotency
 from ringfence.store.work import enqueue
 
@@ -61,6 +68,11 @@ ERASE_BESIDE = [
     Statement(delete(table).where(table.c.account_id == ACCOUNT, among(table.c.contact_id, GONE)))
     for table in (*FINDERS.values(), contact_fields)
 ]
+ERASE_NOTES = Statement(
+    delete(contact_notes)
+    .where(contact_notes.c.account_id == ACCOUNT, among(contact_notes.c.contact_id, GONE))
+    .returning(contact_notes.c.created_at)
+)
 SCRUB = Statement(
     update(events)
     .where(events.c.account_id == ACCOUNT, events.c.key == bindparam("contact"), events.c.type.startswith("contact."))
@@ -69,7 +81,7 @@ SCRUB = Statement(
 FORGET_ANSWER = Statement(
     delete(idempotency).where(
         idempotency.c.account_id == ACCOUNT,
-        idempotency.c.operation == "POST /contacts",
+        idempotency.c.operation == bindparam("by"),
         idempotency.c.created_at >= bindparam("since", type_=Moment),
         idempotency.c.created_at <= bindparam("until", type_=Moment),
     )
@@ -118,11 +130,13 @@ async def _erase(ctx: Ctx, found: list[str], reason: str) -> None:
     # the contacts first: that waits for whoever is changing one, and nothing can be added to it afterwards
     gone = await all_rows(ctx, ERASE, gone=found)
     ids = [row["id"] for row in gone]
+    notes = await all_rows(ctx, ERASE_NOTES, gone=ids)
     for statement in ERASE_BESIDE:
         await change(ctx, statement, gone=ids)
     await ctx.db.many(SCRUB, [{"account": ctx.account, "contact": id, "left": {"id": id}} for id in ids])
-    # an answer remembered for an Idempotency-Key holds the contact that it made
-    spans = [{"since": row["created_at"] - WAIT, "until": row["created_at"]} for row in gone]
+    # an answer remembered for an Idempotency-Key holds the contact or the note that it made
+    made = [("POST /contacts", row) for row in gone] + [("POST /contacts/{contact_id}/notes", row) for row in notes]
+    spans = [{"by": by, "since": row["created_at"] - WAIT, "until": row["created_at"]} for by, row in made]
     await ctx.db.many(FORGET_ANSWER, [{"account": ctx.account, **span} for span in spans])
     for id in ids:
         await emit(ctx, CONTACT_ERASED, id, Erased(id=id, reason=reason))

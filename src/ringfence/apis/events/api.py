@@ -196,6 +196,7 @@ async def replay(ctx: Ctx, subscription_id: str, body: Replay) -> None:
     span = (body.since, body.to)
     if (body.event_id is None) == (span == (None, None)):
         raise wrong("event_id", "give either event_id, or from and to")
+    await subscriptions.get(ctx, subscription_id)
     if body.event_id is not None:
         await queue.replay_one(ctx, subscription_id, body.event_id)
         return
@@ -219,16 +220,18 @@ async def list_deliveries(ctx: Ctx, subscription_id: str, query: DeliveryQuery) 
 
     The latest first; kept for 30 days.
     """
+    await subscriptions.get(ctx, subscription_id)
     return (await queue.page(ctx, subscription_id, query.state, query.page, query.per_page)).map(told)
 
 
 async def get_delivery(ctx: Ctx, subscription_id: str, delivery_id: str) -> DeliveryInFull:
     """Get a delivery, its attempts and its body"""
+    await subscriptions.get(ctx, subscription_id)
     row, tries = await queue.get(ctx, subscription_id, delivery_id)
     type = ctx.house.events.get(row["type"])
     body: dict[str, Any] = {}
     if type is not None and type.scope in ctx.caller.scopes:
-        body = msgspec.json.decode(await sender.body_of(ctx, type, row, trusted=False))
+        body = msgspec.json.decode(await sender.body_of(ctx, type, sender.event_of(row), trusted=False))
     attempts = [Attempt(**{name: one[name] for name in Attempt.__struct_fields__}) for one in tries]
     return DeliveryInFull(**msgspec.structs.asdict(told(row)), tries=attempts, body=body)
 

@@ -4,8 +4,10 @@ Only the first waiting delivery of a key is due; when it is over, the next one b
 subscription's row is held, so that none is forgotten between them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from math import inf
 from typing import Any
 
 import msgspec
@@ -16,11 +18,13 @@ from ringfence.kernel.ctx import Ctx
 from ringfence.kernel.problems import NOT_FOUND, Fault, wrong
 from ringfence.kernel.shapes import Nothing, Page, Shape
 from ringfence.store.columns import Json, Moment, among
+from ringfence.store.outbox import BACKFILL
 from ringfence.store.query import ACCOUNT, Row, Statement, all_rows, find, mine, one
 from ringfence.store.tables.log import events
 from ringfence.store.work import enqueue
 
 from . import subscriptions as subscribing
+from . import trigger_payloads
 from .tables import deliveries, delivery_attempts, subscriptions
 
 CHUNK = 500
@@ -42,11 +46,12 @@ ADD = Statement(
     ),
     everywhere=True,
 )  # fmt: skip
+_heard = [subscriptions.c[name] for name in ("id", "account_id", "app_id", "event_types", "trigger", "set_by")]
 LISTENING = Statement(
-    select(subscriptions)
+    select(*_heard, events.c.place.label("since"), events.c.id.label("said"))
+    .join_from(subscriptions, events, events.c.id == subscriptions.c.set_by, isouter=True)
     .where(among(subscriptions.c.account_id, bindparam("accounts", type_=Json)), subscriptions.c.active)
-    .order_by(subscriptions.c.id)
-    .with_for_update(),
+    .order_by(subscriptions.c.id),
     everywhere=True,
 )
 DUE = Statement(
@@ -73,10 +78,9 @@ HEADS = Statement(
     .limit(bindparam("limit")),
     everywhere=True,
 )
-HOLD = Statement(
-    select(subscriptions.c.id).where(subscriptions.c.id == bindparam("subscription")).with_for_update(),
-    everywhere=True,
-)
+_this = select(subscriptions.c.id).where(subscriptions.c.id == bindparam("subscription")).with_for_update()
+HOLD = Statement(_this, everywhere=True)
+HOLD_ACTIVE = Statement(_this.where(subscriptions.c.active), everywhere=True)
 OVER = Statement(
     update(deliveries)
     .where(deliveries.c.id == bindparam("delivery"), deliveries.c.state == WAITING)
@@ -166,39 +170,84 @@ class Span(Shape):
     after: int = 0
 
 
-async def fan_out(ctx: Ctx, event: Row) -> None:
-    """The reaction: a delivery for every active subscription that the event is for."""
-    type: EventType | None = ctx.house.events.get(event["type"])
-    if type is None or not type.scope:
+async def fan_out(ctx: Ctx, found: Sequence[Row]) -> None:
+    """The reaction: a delivery for every event and every active subscription that it is for.
+
+    The subscriptions are looked at once for all of the events, which have their places by then: one that was
+    committed before an event got its place is among them.
+    """
+    heard = [(event, accounts) for event in found if (accounts := await _accounts(ctx, event))]
+    if not heard:
         return
+    listening: dict[tuple[str, str], list[Row]] = {}
+    for row in await ctx.db.all(LISTENING, accounts=sorted({account for _, of in heard for account in of})):
+        for name in row["event_types"]:
+            listening.setdefault((row["account_id"], name), []).append(row)
+    told = [
+        (row, event)
+        for event, accounts in heard
+        for account in sorted(accounts)
+        for row in listening.get((account, event["type"]), ())
+        if _since(row) < event["place"] and _is_for(row, event)
+    ]
+    held = set()
+    for subscription in sorted({row["id"] for row, _ in told}):
+        if await ctx.db.one(HOLD_ACTIVE, subscription=subscription):  # it may have been deleted meanwhile
+            held.add(subscription)
+    await _add(ctx, [(row, event) for row, event in told if row["id"] in held])
+
+
+async def _accounts(ctx: Ctx, event: Row) -> set[str]:
+    """The accounts that may hear of an event; none of one that stays inside."""
+    type: EventType | None = ctx.house.events.get(event["type"])
+    if type is None or not type.scope or event["origin"] == BACKFILL:
+        return set()
     accounts = {event["account_id"]}
     if type.audience is not None:
-        accounts |= await type.audience(ctx, event)
-    for row in await ctx.db.all(LISTENING, accounts=sorted(accounts)):
-        if event["type"] in row["event_types"] and row["app_id"] in (None, event["data"].get("app_id")):
-            await _add(ctx, row, [event])
+        accounts |= await type.audience(replace(ctx, account=event["account_id"]), event)
+    return accounts
 
 
-async def _add(ctx: Ctx, subscription: Row, told: Sequence[Row]) -> None:
-    for event in told:
-        await ctx.db.run(
-            ADD,
-            id=ctx.new_uuid(),
-            account_id=subscription["account_id"],
-            subscription_id=subscription["id"],
-            event_id=event["id"],
-            key=event["key"],
-            created_at=ctx.now(),
-        )
+def _since(subscription: Row) -> float:
+    """The place in the log from which on a subscription listens. One that has none yet comes after all that have."""
+    if subscription["said"] is None:  # made before this was written down, or so long ago that it is forgotten
+        return 0
+    return inf if subscription["since"] is None else int(subscription["since"])
+
+
+def _is_for(subscription: Row, event: Row) -> bool:
+    """Whether a subscription is for an event: by its type, its app, and what fires a trigger."""
+    if event["type"] not in subscription["event_types"] or event["origin"] == BACKFILL:
+        return False
+    if subscription["trigger"] is not None:
+        return trigger_payloads.fires(subscription["trigger"], event)
+    return subscription["app_id"] in (None, event["data"].get("app_id"))
+
+
+async def _add(ctx: Ctx, told: Iterable[tuple[Row, Row]]) -> None:
+    """Deliveries of events to subscriptions, whose rows are held."""
+    rows = [
+        {
+            "id": ctx.new_uuid(),
+            "account_id": subscription["account_id"],
+            "subscription_id": subscription["id"],
+            "event_id": event["id"],
+            "key": event["key"],
+            "created_at": ctx.now(),
+        }
+        for subscription, event in told
+    ]
+    if rows:
+        await ctx.db.many(ADD, rows)
 
 
 async def replay_one(ctx: Ctx, subscription: str, event: str) -> None:
-    """Tell an event again. 404 where the account has no such event of a type that is subscribed to."""
+    """Tell an event again. 404 where the account has no such event that the subscription is for."""
     row = await one(ctx, subscribing.LOCKED, subscription=subscription)
     found = await find(ctx, EVENT, event=event)
-    if found is None or found["type"] not in row["event_types"]:
+    if found is None or not _is_for(row, found):
         raise Fault(NOT_FOUND, f"There is no event {event!r} that this subscription is for.")
-    await _add(ctx, row, [found])
+    await _add(ctx, [(row, found)])
 
 
 async def replay_range(ctx: Ctx, subscription: str, since: datetime, until: datetime, types: list[str]) -> None:
@@ -218,14 +267,13 @@ async def replay(ctx: Ctx, args: Span) -> None:
     if row is None:
         return
     found = await all_rows(ctx, RANGE, after=args.after, since=args.since, until=args.until, types=args.types)
-    await _add(ctx, row, found)
+    await _add(ctx, [(row, event) for event in found if _is_for(row, event)])
     if len(found) == CHUNK:
         await enqueue(ctx, REPLAY, msgspec.structs.replace(args, after=found[-1]["place"]))
 
 
 async def page(ctx: Ctx, subscription: str, state: str | None, number: int, per_page: int) -> Page[Row]:
-    """The log of deliveries, the latest first."""
-    await subscribing.get(ctx, subscription)
+    """The log of a subscription's deliveries, the latest first."""
     rows, count = PAGE_OF_STATE if state else PAGE
     given = {"subscription": subscription} | ({"state": state} if state else {})
     found = await all_rows(ctx, rows, limit=per_page, offset=(number - 1) * per_page, **given)
@@ -248,4 +296,4 @@ async def forget(ctx: Ctx, args: Nothing) -> None:
 
 REPLAY = Job("events.replay", Span, replay)
 FORGET_OLD = Job("events.forget_deliveries", Nothing, forget, every=3600)
-FAN_OUT = Reaction("events.fan_out", None, fan_out, start="end")
+FAN_OUT = Reaction("events.fan_out", None, start="end", run_all=fan_out)

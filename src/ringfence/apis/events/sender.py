@@ -22,8 +22,8 @@ from ringfence.store.outbox import emit
 from ringfence.store.outward import Caller, Reply, Unreachable
 from ringfence.store.query import Row, Statement, adding
 
-from . import queue, signing
-from .subscriptions import DISABLED, SCOPE, Disabled
+from . import queue, signing, trigger_payloads
+from .subscriptions import DISABLED, SCOPE, TRIGGER_DISABLED, TRIGGERS, Disabled
 from .tables import delivery_attempts, subscriptions
 
 log = structlog.get_logger()
@@ -89,9 +89,9 @@ def envelope(event: Row, base: str) -> dict[str, Any]:
     }
 
 
-async def body_of(ctx: Ctx, type: EventType, row: Row, *, trusted: bool) -> bytes:
-    """The very bytes that are sent. `ctx` is of the event's account; `row` a delivery beside its event."""
-    event = {
+def event_of(row: Row) -> Row:
+    """The event out of a delivery beside its event."""
+    return {
         "id": row["event_id"],
         "account_id": row["event_account"],
         "type": row["type"],
@@ -99,6 +99,10 @@ async def body_of(ctx: Ctx, type: EventType, row: Row, *, trusted: bool) -> byte
         "key": row["key"],
         "data": row["data"],
     }
+
+
+async def body_of(ctx: Ctx, type: EventType, event: Row, *, trusted: bool) -> bytes:
+    """The very bytes that are sent of an event. `ctx` is of its account."""
     if type.shown is not None:
         return msgspec.json.encode(await type.shown(ctx, event, trusted=trusted))
     return msgspec.json.encode(envelope(event, ctx.house.gateway_base))
@@ -203,7 +207,8 @@ class Sender:
         if client is None or type is None:
             return None
         held = client.effective(self.house.world.time())
-        return held if {SCOPE, type.scope} <= held else None
+        needed = SCOPE if subscription["trigger"] is None else TRIGGERS
+        return held if {needed, type.scope} <= held else None
 
     async def _fly(self, subscription: Row, line: Line, row: Row) -> None:
         house = self.house
@@ -218,7 +223,11 @@ class Sender:
                 return
             async with house.db.reading() as tx:
                 ctx = house.ctx(tx, row["event_account"], "events")
-                body = await body_of(ctx, type, row, trusted="apps:write" in held)
+                event = event_of(row)
+                if subscription["trigger"] is not None:
+                    body = await trigger_payloads.body(ctx, subscription, event, held)
+                else:
+                    body = await body_of(ctx, type, event, trusted="apps:write" in held)
             headers = self._headers(ctx, subscription, row, body, outcome.at)
             started = monotonic()
             outcome.reply = await line.caller.send("POST", subscription["callback_url"], headers, body)
@@ -301,8 +310,8 @@ class Sender:
         if gone or (since is not None and now - since >= DISABLE):
             why = "The receiver is gone (410)." if gone else "Nothing could be delivered for five days."
             if await ctx.db.run(STOP, subscription=one.subscription["id"], why=why, at=now):
-                id = one.subscription["id"]
-                await emit(ctx, DISABLED, id, Disabled(id=id, reason=why))
+                id, told = one.subscription["id"], DISABLED if one.subscription["trigger"] is None else TRIGGER_DISABLED
+                await emit(ctx, told, id, Disabled(id=id, reason=why))
 
     def _again(self, one: Outcome, tries: int, now: datetime) -> datetime | None:
         """When to try once more; None: never."""

@@ -14,7 +14,11 @@ subscriptions = Table(
     Column("app_id", String(32)),
     Column("callback_url", Text, nullable=False),
     Column("event_types", Json, nullable=False),
-    Column("identity", String(64), nullable=False),  # digest of client, app, callback URL and types
+    Column("identity", String(64), nullable=False),  # digest of client, app or trigger, callback URL, and what is told
+    Column("trigger", String(40)),  # what a webhook trigger is called; NULL: a subscription to events
+    Column("title", Text),  # of a trigger
+    Column("message", Text),  # of a trigger: the template of what is sent
+    Column("set_by", String(32)),  # the event that tells of it: what has its place before that is not told
     Column("secrets", Json, nullable=False),  # [{"sealed", "until"}], the newest first
     Column("active", Boolean, nullable=False),
     Column("reason", Text, nullable=False),  # why it is not active

@@ -5,6 +5,7 @@ What cannot be known here is `unknown`. The score is the sum of the points of th
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final, Literal, NamedTuple
 
 import phonenumbers
@@ -17,12 +18,16 @@ from ringfence.kernel.catalog import Job
 from ringfence.kernel.ctx import Ctx
 from ringfence.kernel.problems import wrong
 from ringfence.kernel.shapes import Nothing
-from ringfence.store.query import ACCOUNT, Statement, change, mine, one
+from ringfence.store.columns import Moment
+from ringfence.store.query import ACCOUNT, Statement, all_rows, change, mine, one
+from ringfence.store.tables.floor import interactions
 
 from .tables import phone_validations
 
 UNKNOWN: Final = "unknown"
 HOUR = 3600
+LATELY = timedelta(days=30)
+SHORT = timedelta(seconds=15)
 KEPT = 48  # hours for which counts are kept
 Status = Literal["HIGH_RISK", "SAFE", "SUSPICIOUS", "ERROR"]
 LINE_TYPES = {
@@ -46,6 +51,16 @@ SINCE = Statement(
         phone_validations.c.number == bindparam("number"), phone_validations.c.hour > bindparam("hour")
     )
 )
+CALLS = Statement(
+    mine(interactions, interactions.c.started_at, interactions.c.ended_at)
+    .where(
+        interactions.c.contact_number == bindparam("number"),
+        interactions.c.started_at >= bindparam("since", type_=Moment),
+        interactions.c.ended_at.is_not(None),
+    )
+    .order_by(interactions.c.started_at.desc())
+    .limit(100)
+)
 FORGET = Statement(delete(phone_validations).where(phone_validations.c.hour < bindparam("hour")), everywhere=True)
 
 
@@ -57,6 +72,8 @@ class Facts:
     line_type: str
     do_not_call: bool
     validations: int  # in the last 24 hours, this one included
+    calls: int = 0  # with it in the last 30 days …
+    short_calls: int = 0  # … and those of them that were over within 15 seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +93,12 @@ SIGNALS = (
     Signal("forwarded", 20, "Whoever holds it can be anywhere.", lambda f: f.line_type in ("personal_number", "pager")),
     Signal("do_not_call", 20, "A do-not-call list of the account holds it.", lambda f: f.do_not_call),
     Signal("validated_often", 30, "It was validated 20 times in 24 hours.", lambda f: 20 <= f.validations < 100),
+    Signal(
+        "short_calls", 30, "Most of its calls in 30 days were over within 15 seconds.",
+        lambda f: f.calls >= 5 and f.short_calls > f.calls / 2,
+    ),
     Signal("validated_in_bulk", 60, "It was validated 100 times in 24 hours.", lambda f: f.validations >= 100),
-)
+)  # fmt: skip
 LIMITS: tuple[tuple[int, Status], ...] = ((75, "HIGH_RISK"), (40, "SUSPICIOUS"), (0, "SAFE"))
 
 
@@ -147,9 +168,9 @@ def _country(code: str | None) -> str:
     return code if code and len(code) == 2 and code != "ZZ" else UNKNOWN
 
 
-def judged(home: Home, *, listed: bool, validations: int) -> Verdict:
+def judged(home: Home, *, listed: bool, validations: int, calls: int = 0, short_calls: int = 0) -> Verdict:
     """The signals that apply, their points together, and what they amount to."""
-    facts = Facts(home.valid, home.line_type, listed, validations)
+    facts = Facts(home.valid, home.line_type, listed, validations, calls, short_calls)
     found = [signal for signal in SIGNALS if signal.applies(facts)]
     score = min(100, sum(signal.points for signal in found))
     return Verdict(home, listed, score, next(word for least, word in LIMITS if score >= least), found)
@@ -160,7 +181,16 @@ async def validate(ctx: Ctx, text: str) -> Verdict:
     number = read(text)
     await change(ctx, COUNT, number=number, hour=_hour(ctx))
     listed = await do_not_call.listed(ctx, number)
-    return judged(home_of(number), listed=listed, validations=await validations(ctx, number))
+    calls, short = await _calls_with(ctx, number)
+    asked = await validations(ctx, number)
+    return judged(home_of(number), listed=listed, validations=asked, calls=calls, short_calls=short)
+
+
+async def _calls_with(ctx: Ctx, number: int) -> tuple[int, int]:
+    """How many of the number's latest calls there were in 30 days, and how many of them were short."""
+    since = ctx.now() - LATELY
+    found = await all_rows(ctx, CALLS, number=numbers.shown(number), since=since)
+    return len(found), sum(1 for row in found if row["ended_at"] - row["started_at"] < SHORT)
 
 
 async def validations(ctx: Ctx, number: int) -> int:

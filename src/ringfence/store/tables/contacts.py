@@ -50,6 +50,19 @@ contact_emails = _finder("contact_emails")
 contact_integrations = _finder("contact_integrations")
 contact_tags = _finder("contact_tags")
 
+contact_notes = Table(
+    "contact_notes",
+    metadata,
+    Column("account_id", String(24), primary_key=True),
+    Column("id", String(24), primary_key=True),
+    Column("contact_id", String(24), nullable=False),
+    Column("title", String(255), nullable=False),
+    Column("content", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Index("contact_notes_contact", "account_id", "contact_id", "id"),
+    sqlite_with_rowid=False,
+)
+
 contact_fields = Table(
     "contact_fields",
     metadata,

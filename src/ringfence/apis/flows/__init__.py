@@ -1,0 +1,1 @@
+"""Starts interactions that a flow handles."""
