@@ -303,7 +303,7 @@ async def test_every_example_request_is_a_command(centre: Centre) -> None:
                 for command in [typed(text) for text in blocks(section) if text.startswith("curl")]:
                     assert command[-1].startswith("http://ringfence.test/")
                     assert "{" not in command[-1]
-                    assert "-d" not in command or json.loads(command[command.index("-d") + 1])
+                    assert "-d" not in command or isinstance(json.loads(command[command.index("-d") + 1]), dict | list)
 
 
 async def test_an_unknown_page_is_a_page_that_says_so(centre: Centre) -> None:

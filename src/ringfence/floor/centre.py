@@ -13,6 +13,7 @@ from ringfence.kernel.catalog import EventType
 
 from . import engine, events, live
 from .calls import By, Call, Impossible, Leg, Queue, Result
+from .flows import FlowDocument, Value, typed
 from .inbox import CancelCallback, Incoming, SetStatus, Signalled, StartInteraction, WrappedUp
 from .interactions import Callback, CallbackState, Execution, Interaction, Try, moment, whole
 from .live import OFFLINE, WRAPPING_UP, Desk, Floor, Move
@@ -97,7 +98,7 @@ class Centre:
         version = self.roster.versions[command.version]
         call = Call(command.call, "IN", command.company_number, command.contact_number, at)
         it = self._arrive(call, command.contact_id, at, flow=command.flow, version=command.version)
-        known = {variable.name: variable.default for variable in version.document.variables} | command.variables
+        known = defaults(version.document) | command.variables
         execution = Execution(command.execution, command.flow, version.id, version.document.start, at, variables=known)
         engine.begin(self, it, execution, at)
         self._settle(at)
@@ -113,11 +114,9 @@ class Centre:
             self.end(self._arrive(call, contact_id, at), "system", at)
             self._settle(at)
             return
-        document = self.roster.versions[version].document
-        optional = {one.name: one.default for one in document.variables}
         told = StartInteraction(
             call=id, execution=self.new_id(), flow=flow, version=version, contact_id=contact_id,
-            company_number=command.company_number, contact_number=command.contact_number, variables=optional,
+            company_number=command.company_number, contact_number=command.contact_number,
         )  # fmt: skip
         self.start(told, at)
 
@@ -716,6 +715,11 @@ class Centre:
 
     def _push(self, due: Due, *, call: str = "", agent: str = "") -> None:
         heapq.heappush(self._heap, (due.due, next(self._count), call, agent, due))
+
+
+def defaults(document: FlowDocument) -> dict[str, Value]:
+    """What the variables of a flow are where nobody says otherwise."""
+    return {one.name: typed(one, one.default) if one.default is not None else None for one in document.variables}
 
 
 Received = Callable[[Centre, Interaction, Signal, float], None]

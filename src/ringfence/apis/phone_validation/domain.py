@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Final, Literal, NamedTuple
 
 import phonenumbers
-from phonenumbers import PhoneNumberType, carrier, geocoder, timezone
+from phonenumbers import PhoneNumberType
 from sqlalchemy import bindparam, delete, func
 from sqlalchemy.dialects.postgresql import insert as upsert
 
@@ -141,6 +141,8 @@ def read(text: str) -> int:
 
 
 def home_of(number: int) -> Home:
+    from phonenumbers import carrier, geocoder, timezone  # a second's worth of data, for this alone
+
     parsed = phonenumbers.parse(numbers.shown(number))
     country = phonenumbers.region_code_for_number(parsed) or phonenumbers.region_code_for_country_code(
         parsed.country_code or 0
