@@ -11,8 +11,8 @@ from typing import Any
 
 from ringfence.kernel.catalog import EventType
 
-from . import engine, events, live
-from .calls import By, Call, Impossible, Leg, Queue, Result
+from . import engine, events, live, signals, telling
+from .calls import By, Call, Impossible, Leg, Queue
 from .flows import FlowDocument, Value, typed
 from .inbox import CancelCallback, Incoming, SetStatus, Signalled, StartInteraction, WrappedUp
 from .interactions import Callback, CallbackState, Execution, Interaction, Try, moment, whole
@@ -21,11 +21,6 @@ from .roster import Roster
 from .telephony import Carrier, Due, Order, Signal
 
 RING_TIME_OUT = 25.0  # seconds after which a phone that nobody answers stops
-TRANSFERRED_WAIT = 600.0  # seconds that a contact who was transferred waits at most
-RETRY = 300.0  # seconds between two attempts at a callback
-MISSED: dict[str, Result] = {"rejected": "Rejected", "ignored": "Ignored", "unavailable": "Device Unavailable"}
-TALKING = ("connected", "held", "consulting")
-AT_PHONE = ("ringing", "dialling")
 
 
 class Centre:
@@ -129,18 +124,18 @@ class Centre:
         call = Call(id, "OUT", company, contact, at, callback=True)
         it = self._arrive(call, contact_id, at, callback=asked)
         self.callbacks[id] = (company, contact)
-        self._callback(it, "queued", at)
+        self.callback_is(it, "queued", at)
         self.due(it, Due(max(asked.expires, at), "call", Signal("expire")))
         if asked.not_before is not None and asked.not_before > at:
             self.due(it, Due(asked.not_before, "call", Signal("begin")))
         else:
-            self._begin_callback(it, at)
+            self.begin_callback(it, at)
         self._settle(at)
 
     def cancel_callback(self, command: CancelCallback, at: float) -> None:
         it = self.interactions.get(command.id)
         if it is not None and it.callback is not None and not it.call.contact_is_there:
-            self._callback_over(it, "cancelled", "cancelled", at)
+            self.callback_over(it, "cancelled", "cancelled", at)
             self.end(it, "system", at)
             self._settle(at)
 
@@ -196,7 +191,7 @@ class Centre:
         self.dirty[call] = it
         self.current = call
         try:
-            RECEIVE[signal.what](self, it, signal, at)
+            signals.RECEIVE[signal.what](self, it, signal, at)
         except Impossible:
             return False
         finally:
@@ -208,163 +203,10 @@ class Centre:
         step = str(it.execution.order) if it.execution is not None else ""
         return signal.order != (step if signal.what == "http_answered" else it.order.id if it.order else "")
 
-    # what a signal does
-
-    def _answered(self, it: Interaction, signal: Signal, at: float) -> None:
-        call = it.call
-        if call.contact_is_there:
-            self._talk(it, self.floor.answer(call.id, at), at)
-            return
-        attempt = call.leg.attempts[-1]
-        self.floor.dial(call.id, at)
-        self.cancel(it, "ring")
-        self._tell_attempt(it, attempt)
-        if it.callback is not None:
-            it.callback.dialled += 1
-            self._callback(it, "dialling_contact", at)
-        self.order(it, Order(self.new_id(), "dial", call.id, number=call.contact_number, agent=attempt.agent), at)
-
-    def _missed(self, it: Interaction, signal: Signal, at: float) -> None:
-        attempt = self.floor.miss(it.call.id, at, MISSED[signal.what])
-        self.cancel(it, "ring")
-        self._tell_attempt(it, attempt)
-        if it.callback is not None:
-            self._tried(it, attempt.result or "", at)
-            if it.call.state == "queued":
-                self._callback(it, "queued", at)
-
-    def _reached(self, it: Interaction, signal: Signal, at: float) -> None:
-        self._talk(it, self.floor.reach(it.call.id, at), at)
-
-    def _not_reached(self, it: Interaction, signal: Signal, at: float) -> None:
-        asked = it.callback
-        if it.call.state != "dialling":
-            raise Impossible("nobody is being dialled")
-        self.cancel(it, "ring")
-        if asked is None or asked.dialled >= asked.max_attempts:
-            if asked is not None:
-                self._tried(it, signal.what, at)
-                self._callback_over(it, "failed", signal.what, at)
-            self.end(it, "system", at)
-            return
-        over = self.floor.fail(it.call.id, at)
-        it.in_line = False
-        self._tell_leg(it, over, at)
-        self._tried(it, signal.what, at)
-        self._callback(it, "queued", at)
-        self.due(it, Due(at + RETRY, "call", Signal("retry")))
-
     def about_to_dial(self, now: float) -> list[Interaction]:
         """Callbacks whose contact would be dialled by now: the last moment to find that they must not be."""
         ringing = [it for id in self.callbacks if (it := self.interactions[id]).call.state == "ringing"]
         return [it for it in ringing if any(d.due <= now and d.signal.what == "answered" for d in it.timers)]
-
-    def _not_allowed(self, it: Interaction, signal: Signal, at: float) -> None:
-        if it.call.contact_is_there:
-            raise Impossible("the contact is there already")
-        self._tried(it, "not_allowed", at)
-        self._callback_over(it, "failed", "do_not_call", at)
-        self.end(it, "system", at)
-
-    def _hung_up(self, it: Interaction, signal: Signal, at: float) -> None:
-        call = it.call
-        if signal.by == "agent" and call.state in ("connected", "held") and self._goes_on(it):
-            over = self.floor.release(call.id, at)
-            self._stop_talking(it, over, at)
-            engine.go(self, it, "ok", at)
-            return
-        self.end(it, signal.by, at)
-
-    def _goes_on(self, it: Interaction) -> bool:
-        """Whether the flow has something for the contact after the conversation."""
-        execution = it.execution
-        if execution is None:
-            return False
-        step = self.roster.versions[execution.version].document.steps[execution.step]
-        return step.exits.get("ok") is not None
-
-    def _hold(self, it: Interaction, signal: Signal, at: float) -> None:
-        self.floor.hold(it.call.id, at)
-        self._tell_held(it, events.CALL_HELD, at)
-
-    def _resume(self, it: Interaction, signal: Signal, at: float) -> None:
-        self.floor.resume(it.call.id, at)
-        self._tell_held(it, events.CALL_RESUMED, at)
-
-    def _tell_held(self, it: Interaction, what: EventType, at: float) -> None:
-        leg = it.call.leg
-        self.tell(what, it.call.id, at, self.facts(it) | {"leg_id": leg.id, "user_id": leg.agent})
-
-    def _consult(self, it: Interaction, signal: Signal, at: float) -> None:
-        if it.call.state not in ("connected", "held"):
-            raise Impossible("only an agent who talks can ask another")
-        asked = signal.agent or self.floor.longest_idle(signal.ring_groups, it.call.leg.agent)
-        if asked is None:
-            raise Impossible("nobody is free to be asked")
-        self.floor.consult(it.call.id, at, asked)
-
-    def _rejoin(self, it: Interaction, signal: Signal, at: float) -> None:
-        self.floor.rejoin(it.call.id, at)
-
-    def _hand_over(self, it: Interaction, signal: Signal, at: float) -> None:
-        over = self.floor.hand_over(it.call.id, at)
-        self._stop_talking(it, over, at)
-        self._talk(it, it.call.leg, at, transfer="Warm")
-
-    def _pass_on(self, it: Interaction, signal: Signal, at: float) -> None:
-        call = it.call
-        if call.state not in ("connected", "held"):
-            raise Impossible("only an agent who talks can transfer")
-        groups = signal.ring_groups or list(call.leg.ring_groups)
-        if not groups:
-            raise Impossible("there is no ring group to transfer to")
-        over = self.floor.pass_on(call.id, at, Queue(groups, at))
-        self._stop_talking(it, over, at)
-        self.due(it, Due(at + TRANSFERRED_WAIT, "queue", Signal("max_wait")))
-        self._waits(it, at, transfer="Blind")
-
-    def _max_wait(self, it: Interaction, signal: Signal, at: float) -> None:
-        ringing = list(it.call.leg.attempts[-1:]) if it.call.state == "ringing" else []
-        over = self.floor.leave_queue(it.call.id, at)
-        for attempt in ringing:
-            self._tell_attempt(it, attempt)
-        self.cancel(it, "queue", "ring")
-        it.in_line = False
-        self._tell_leg(it, over, at)
-        if it.execution is not None:
-            engine.go(self, it, "no_answer", at)
-        else:
-            self.end(it, "system", at)
-
-    def _relax(self, it: Interaction, signal: Signal, at: float) -> None:
-        engine.relax(self, it, signal.number, at)
-
-    def _retry(self, it: Interaction, signal: Signal, at: float) -> None:
-        it.in_line = True
-        self.floor.retry(it.call.id, at)
-
-    def _begin(self, it: Interaction, signal: Signal, at: float) -> None:
-        self._begin_callback(it, at)
-
-    def _expire(self, it: Interaction, signal: Signal, at: float) -> None:
-        if it.callback is None or it.call.contact_is_there:
-            raise Impossible("a conversation does not expire")
-        self._callback_over(it, "expired", "expired", at)
-        self.end(it, "system", at)
-
-    def _to_flow(self, it: Interaction, signal: Signal, at: float) -> None:
-        engine.signal(self, it, signal, at)
-
-    def _record(self, it: Interaction, signal: Signal, at: float) -> None:
-        it.record = True
-        if it.call.state in TALKING and it.recording_since is None:
-            it.recording_since = at
-
-    def _pause_recording(self, it: Interaction, signal: Signal, at: float) -> None:
-        it.record = False
-        if it.recording_since is not None:
-            it.recorded += at - it.recording_since
-            it.recording_since = None
 
     # the parts of a call's life
 
@@ -374,16 +216,16 @@ class Centre:
         it = Interaction(call, contact_id=contact_id, open=is_open, **more)
         self.floor.arrive(call)
         self.interactions[call.id] = self.dirty[call.id] = it
-        self.tell(events.CALL_STARTED, call.id, at, self.facts(it))
+        self.tell(events.CALL_STARTED, call.id, at, telling.facts(self, it))
         return it
 
     def enqueue(self, it: Interaction, queue: Queue, at: float) -> None:
         """The contact waits for an agent."""
         it.in_line = True
         self.floor.enqueue(it.call.id, at, queue)
-        self._waits(it, at)
+        self.waits(it, at)
 
-    def _waits(self, it: Interaction, at: float, transfer: str | None = None) -> None:
+    def waits(self, it: Interaction, at: float, transfer: str | None = None) -> None:
         leg, queue = it.call.leg, it.call.queue
         it.in_line = True
         if queue is not None:
@@ -395,28 +237,28 @@ class Centre:
                 "waiting": len(self.floor.board.callers) + (it.call.state == "ringing"),
                 "transfer": transfer,
             }
-            self.tell(events.CALL_QUEUED, it.call.id, at, self.facts(it) | told)
+            self.tell(events.CALL_QUEUED, it.call.id, at, telling.facts(self, it) | told)
             if it.call.contact_is_there:
                 groups = list(leg.ring_groups)
                 self.order(it, Order(self.new_id(), "wait", it.call.id, leg=leg.id, ring_groups=groups), at)
 
-    def _begin_callback(self, it: Interaction, at: float) -> None:
+    def begin_callback(self, it: Interaction, at: float) -> None:
         asked = it.callback
         if asked is None or it.call.state != "flow":
             raise Impossible("this callback has begun")
         queue = Queue(list(asked.ring_groups), asked.created, dict(asked.attributes), asked.priority)
         self.enqueue(it, queue, at)
 
-    def _talk(self, it: Interaction, leg: Leg, at: float, transfer: str | None = None) -> None:
+    def talk(self, it: Interaction, leg: Leg, at: float, transfer: str | None = None) -> None:
         """An agent and the contact are connected."""
         call = it.call
         self.cancel(it, "queue", "ring")
         it.in_line = False
         if leg.attempts and call.direction == "IN":
-            self._tell_attempt(it, leg.attempts[-1])
+            telling.attempt_finished(self, it, leg.attempts[-1])
         if it.callback is not None and it.callback.state != "connected":
-            self._tried(it, "connected", at)
-            self._callback(it, "connected", at)
+            self.tried(it, "connected", at)
+            self.callback_is(it, "connected", at)
         it.recorded, it.recording_since = 0.0, at if it.record else None
         told = {
             "leg_id": leg.id,
@@ -425,16 +267,16 @@ class Centre:
             "waiting_time": whole(leg.wait),
             "transfer": transfer or leg.transfer_in,
         }
-        self.tell(events.CALL_ANSWERED, call.id, at, self.facts(it) | told)
+        self.tell(events.CALL_ANSWERED, call.id, at, telling.facts(self, it) | told)
         order = Order(
             self.new_id(), "connect", call.id, leg=leg.id, agent=leg.agent or "", ring_groups=list(leg.ring_groups)
         )
         self.order(it, order, at)
 
-    def _stop_talking(self, it: Interaction, leg: Leg, at: float) -> None:
+    def stop_talking(self, it: Interaction, leg: Leg, at: float) -> None:
         self.cancel(it, "talk")
-        self._keep_recording(it, leg, at)
-        self._tell_leg(it, leg, at)
+        self.keep_recording(it, leg, at)
+        telling.leg_finished(self, it, leg, at)
 
     def end(self, it: Interaction, by: By, at: float) -> None:
         """The call is over, in whatever state it was."""
@@ -444,22 +286,22 @@ class Centre:
         dialling = call.state == "dialling"
         leg = self.floor.end(call.id, at, by, short=self.roster.short(groups))
         for attempt in ringing:
-            self._tell_attempt(it, attempt)
+            telling.attempt_finished(self, it, attempt)
         self.cancel(it, "step", "queue", "ring", "talk", "call")
         it.in_line = False
         if leg is not None:
             if leg.answered is not None:
-                self._keep_recording(it, leg, at)
-            self._tell_leg(it, leg, at)
+                self.keep_recording(it, leg, at)
+            telling.leg_finished(self, it, leg, at)
         talked = leg is not None and leg.answered is not None
         engine.abort(self, it, "ok" if talked else "call_aborted", at)
         if it.callback is not None and it.callback.state not in ("failed", "expired", "cancelled", "completed"):
             if it.callback.state == "connected":
-                self._callback_over(it, "completed", None, at)
+                self.callback_over(it, "completed", None, at)
             else:
-                self._callback_over(it, "failed", "busy" if dialling else "ended", at)
+                self.callback_over(it, "failed", "busy" if dialling else "ended", at)
         it.order = None
-        self._tell_end(it, by, at)
+        telling.call_ended(self, it, by, at)
         self.orders.append(Order(self.new_id(), "clear", call.id))
         del self.interactions[call.id]
         self.dirty[call.id] = it
@@ -470,7 +312,7 @@ class Centre:
         if seconds > 0:
             self._add_recording(it, "voicemail", max(1, whole(seconds)), None, at)
 
-    def _keep_recording(self, it: Interaction, leg: Leg, at: float) -> None:
+    def keep_recording(self, it: Interaction, leg: Leg, at: float) -> None:
         if it.recording_since is not None:
             it.recorded += at - it.recording_since
             it.recording_since = None
@@ -509,7 +351,7 @@ class Centre:
     def has_callback(self, company: str, contact: str) -> bool:
         return (company, contact) in self.callbacks.values()
 
-    def _callback(self, it: Interaction, state: CallbackState, at: float) -> None:
+    def callback_is(self, it: Interaction, state: CallbackState, at: float) -> None:
         asked = it.callback
         if asked is None:
             return
@@ -525,13 +367,13 @@ class Centre:
         }
         self.tell(events.CALLBACK_CHANGED, it.call.id, at, told)
 
-    def _callback_over(self, it: Interaction, state: CallbackState, reason: str | None, at: float) -> None:
+    def callback_over(self, it: Interaction, state: CallbackState, reason: str | None, at: float) -> None:
         if it.callback is not None:
             it.callback.reason = reason
-            self._callback(it, state, at)
+            self.callback_is(it, state, at)
             self.callbacks.pop(it.call.id, None)
 
-    def _tried(self, it: Interaction, result: str, at: float) -> None:
+    def tried(self, it: Interaction, result: str, at: float) -> None:
         if it.callback is not None and it.callback.tries and it.callback.tries[-1].finished_at is None:
             it.callback.tries[-1].finished_at, it.callback.tries[-1].result = moment(at), result
 
@@ -565,11 +407,11 @@ class Centre:
         it.in_line = True
         self.dirty[it.call.id] = it
         told = {"leg_id": it.call.leg.id, "ring_attempt_id": attempt, "user_id": agent}
-        self.tell(events.CALL_RINGING, it.call.id, at, self.facts(it) | told)
+        self.tell(events.CALL_RINGING, it.call.id, at, telling.facts(self, it) | told)
         if it.callback is not None:
-            self._callback(it, "reserved", at)
+            self.callback_is(it, "reserved", at)
             it.callback.tries.append(Try(agent, moment(at)))
-            self._callback(it, "dialling_agent", at)
+            self.callback_is(it, "dialling_agent", at)
         self.due(it, Due(at + RING_TIME_OUT, "ring", Signal("ignored")))
         self.order(it, Order(attempt, "ring", it.call.id, agent=agent, leg=it.call.leg.id), at)
 
@@ -590,7 +432,7 @@ class Centre:
             if it is None or not it.call.legs:
                 return
             leg = next((one for one in reversed(it.call.legs) if one.agent == move.user), it.call.legs[-1])
-            desk.filing = self.facts(it) | {"leg_id": leg.id, "user_id": move.user}
+            desk.filing = telling.facts(self, it) | {"leg_id": leg.id, "user_id": move.user}
             seconds, disposition, notes = self.carrier.after_call_work(it.call, leg.id, move.user)
             if seconds > 0:
                 signal = Signal("wrapped_up", disposition=disposition, notes=notes)
@@ -616,79 +458,6 @@ class Centre:
 
     def tell(self, what: EventType, key: str, at: float, data: dict[str, Any]) -> None:
         self.told.append((what, key, at, data))
-
-    def facts(self, it: Interaction) -> dict[str, Any]:
-        call = it.call
-        return {
-            "call_id": call.id,
-            "interaction_id": call.id,
-            "direction": call.direction,
-            "talkdesk_phone_number": call.company_number,
-            "contact_phone_number": call.contact_number,
-            "contact_id": it.contact_id,
-            "flow_id": it.flow,
-            "flow_version_id": it.version,
-            "callback": call.callback,
-            "in_business_hours": it.open,
-        }
-
-    def _tell_attempt(self, it: Interaction, attempt: Any) -> None:
-        at = attempt.finished
-        told = {
-            "id": attempt.id,
-            "user_id": attempt.agent,
-            "started_at": moment(attempt.started),
-            "finished_at": moment(at),
-            "result": attempt.result,
-        }
-        facts = self.facts(it) | {"leg_id": it.call.leg.id, "attempt": told}
-        self.tell(events.RING_FINISHED, it.call.id, at, facts)
-
-    def _tell_leg(self, it: Interaction, leg: Leg, at: float) -> None:
-        call = it.call
-        talked = leg.answered is not None
-        quality = self.carrier.quality(call, leg.id, at) if talked else None
-        told = {
-            "leg_id": leg.id,
-            "number": call.legs.index(leg),
-            "type": leg.type,
-            "started_at": moment(leg.started),
-            "answered_at": moment(leg.answered) if leg.answered is not None else None,
-            "finished_at": moment(at),
-            "waiting_time": whole(leg.wait),
-            "ringing_time": whole(leg.ring),
-            "talk_time": whole(leg.talk),
-            "hold_time": whole(leg.hard_hold),
-            "consultation_time": whole(leg.soft_hold),
-            "ring_groups": list(leg.ring_groups),
-            "user_id": leg.agent,
-            "transfer_in": leg.transfer_in,
-            "transfer_out": leg.transfer_out,
-            "ended_by": leg.ended_by,
-            "within_service_level": talked and leg.wait <= self.roster.service_level(leg.ring_groups),
-            "quality": quality,
-        }
-        self.tell(events.LEG_FINISHED, call.id, at, self.facts(it) | told)
-
-    def _tell_end(self, it: Interaction, by: By, at: float) -> None:
-        call, legs = it.call, it.call.legs
-        told = {
-            "type": legs[-1].type if legs else None,
-            "started_at": moment(call.started),
-            "ended_at": moment(at),
-            "total_time": whole(at - call.started),
-            "waiting_time": whole(sum(leg.wait for leg in legs)),
-            "talk_time": whole(sum(leg.talk for leg in legs)),
-            "hold_time": whole(sum(leg.hard_hold + leg.soft_hold for leg in legs)),
-            "ringing_time": whole(sum(leg.ring for leg in legs)),
-            "ended_by": by,
-            "ring_groups": list(dict.fromkeys(name for leg in legs for name in leg.ring_groups)),
-            "user_id": next((leg.agent for leg in reversed(legs) if leg.agent is not None), None),
-            "legs": len(legs),
-            "transfers": sum(1 for leg in legs if leg.transfer_in is not None),
-            "recorded": it.recordings > 0,
-        }
-        self.tell(events.CALL_ENDED, call.id, at, self.facts(it) | told)
 
     # timers and orders
 
@@ -720,35 +489,3 @@ class Centre:
 def defaults(document: FlowDocument) -> dict[str, Value]:
     """What the variables of a flow are where nobody says otherwise."""
     return {one.name: typed(one, one.default) if one.default is not None else None for one in document.variables}
-
-
-Received = Callable[[Centre, Interaction, Signal, float], None]
-RECEIVE: dict[str, Received] = {
-    "played": Centre._to_flow,
-    "pressed": Centre._to_flow,
-    "silent": Centre._to_flow,
-    "http_answered": Centre._to_flow,
-    "message_left": Centre._to_flow,
-    "answered": Centre._answered,
-    "rejected": Centre._missed,
-    "ignored": Centre._missed,
-    "unavailable": Centre._missed,
-    "reached": Centre._reached,
-    "busy": Centre._not_reached,
-    "no_answer": Centre._not_reached,
-    "not_allowed": Centre._not_allowed,
-    "hold": Centre._hold,
-    "resume": Centre._resume,
-    "consult": Centre._consult,
-    "rejoin": Centre._rejoin,
-    "hand_over": Centre._hand_over,
-    "pass_on": Centre._pass_on,
-    "hung_up": Centre._hung_up,
-    "max_wait": Centre._max_wait,
-    "relax": Centre._relax,
-    "retry": Centre._retry,
-    "begin": Centre._begin,
-    "expire": Centre._expire,
-    "record": Centre._record,
-    "pause_recording": Centre._pause_recording,
-}

@@ -3,11 +3,12 @@
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Generic, NamedTuple, TypeVar, cast, dataclass_transform
 
 import msgspec
 
-from .problems import INVALID, Fault, FieldError
+from .problems import INVALID, Fault, FieldError, wrong
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -33,6 +34,16 @@ def misfit(why: Exception) -> Fault:
     if not path and (named := re.search(r"field `([^`]+)`", sentence)):
         path = named[1]
     return Fault(INVALID, f"{path or 'body'}: {sentence}", fields=(FieldError(path or "body", sentence),))
+
+
+def in_utc(moment: datetime, name: str) -> datetime:
+    """A moment that was sent, in UTC. Raises a Fault naming the member where it does not say its zone."""
+    if moment.tzinfo is None:
+        raise wrong(name, "must say its time zone, as in 2026-01-05T09:00:00Z")
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as why:
+        raise wrong(name, "is not within the years 1 to 9999 in UTC") from why
 
 
 class PageQuery(Shape):

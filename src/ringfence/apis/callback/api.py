@@ -1,6 +1,6 @@
 """The Callback API as the world sees it."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
@@ -8,8 +8,8 @@ import msgspec
 from ringfence.floor.interactions import CallbackState
 from ringfence.kernel.catalog import Api, Operation, Scope
 from ringfence.kernel.ctx import Ctx
-from ringfence.kernel.problems import NOT_FOUND, wrong
-from ringfence.kernel.shapes import Shape
+from ringfence.kernel.problems import NOT_FOUND
+from ringfence.kernel.shapes import Shape, in_utc
 from ringfence.store.query import Row
 
 from . import domain
@@ -138,15 +138,6 @@ def shown(row: Row) -> Callback:
     )
 
 
-def _aware(moment: datetime | None, name: str) -> datetime | None:
-    if moment is not None and moment.tzinfo is None:
-        raise wrong(name, "must say its time zone, as in 2026-01-05T09:00:00Z")
-    try:
-        return moment.astimezone(UTC) if moment is not None else None
-    except OverflowError as why:
-        raise wrong(name, "is not within the years 1 to 9999 in UTC") from why
-
-
 async def ask_callback(ctx: Ctx, body: NewCallback) -> Callback:
     """Ask for a callback
 
@@ -161,8 +152,8 @@ async def ask_callback(ctx: Ctx, body: NewCallback) -> Callback:
         ring_group=body.ring_group,
         wanted=body.attributes,
         priority=body.priority,
-        not_before=_aware(body.not_before, "not_before"),
-        expires_at=_aware(body.expires_at, "expires_at"),
+        not_before=in_utc(body.not_before, "not_before") if body.not_before else None,
+        expires_at=in_utc(body.expires_at, "expires_at") if body.expires_at else None,
         max_attempts=body.max_attempts,
     )
     return shown(row)

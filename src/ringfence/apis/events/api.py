@@ -1,6 +1,6 @@
 """The Events API as the world sees it: subscriptions, as webhooks, to what happens inside the platform."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
@@ -8,7 +8,7 @@ import msgspec
 from ringfence.kernel.catalog import PUBLIC, Api, Operation, Scope
 from ringfence.kernel.ctx import Ctx
 from ringfence.kernel.problems import CONFLICT, INSUFFICIENT_SCOPE, NOT_FOUND, Fault, wrong
-from ringfence.kernel.shapes import Page, PageQuery, Plain, Shape
+from ringfence.kernel.shapes import Page, PageQuery, Plain, Shape, in_utc
 from ringfence.store.query import Row
 
 from . import queue, sender, signing, subscriptions
@@ -200,19 +200,10 @@ async def replay(ctx: Ctx, subscription_id: str, body: Replay) -> None:
     if body.event_id is not None:
         await queue.replay_one(ctx, subscription_id, body.event_id)
         return
-    since, until = _aware(body.since, "from"), _aware(body.to, "to")
+    if body.since is None or body.to is None:
+        raise wrong("to" if body.to is None else "from", "from and to come together")
+    since, until = in_utc(body.since, "from"), in_utc(body.to, "to")
     await queue.replay_range(ctx, subscription_id, since, until, body.event_types)
-
-
-def _aware(moment: datetime | None, name: str) -> datetime:
-    if moment is None:
-        raise wrong(name, "from and to come together")
-    if moment.tzinfo is None:
-        raise wrong(name, "must say its time zone, as in 2026-01-05T09:00:00Z")
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError as why:
-        raise wrong(name, "is not within the years 1 to 9999 in UTC") from why
 
 
 async def list_deliveries(ctx: Ctx, subscription_id: str, query: DeliveryQuery) -> Page[Delivery]:
