@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from sqlalchemy import select
 
-from ringfence.floor import directory, flows, inbox
+from ringfence.floor import directory, flows, inbox, signals
 from ringfence.floor.carrier import Habits, Simulated
 from ringfence.floor.keeper import KEEPER, Displaced, Keeper
 from ringfence.store.statement import Statement, adding
@@ -142,6 +142,36 @@ async def test_a_command_that_cannot_be_done_holds_nobody_up(centre: Centre) -> 
             kept.forget()
     assert await centre.rows(WAITING) == []
     assert len(await centre.rows(ALL)) == 1
+
+
+async def test_a_call_that_cannot_be_gone_on_with_is_given_up_alone(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [agent] = await staffed(centre)
+    kept = keeper(centre)
+    await tell(centre, *(inbox.Incoming(company_number=LINE, contact_number=f"+3519100{n}9904") for n in (1, 2)))
+    await kept.settle()
+    await pass_time(centre, kept, 60)
+    rows = await centre.rows(ALL)
+    broken = next(row["id"] for row in rows if row["state"] == "connected")
+    good = signals.RECEIVE["hung_up"]
+
+    def fails(on: Any, it: Any, signal: Any, at: float) -> None:
+        if it.call.id == broken:
+            raise RuntimeError("a mistake of ours")
+        good(on, it, signal, at)
+
+    monkeypatch.setitem(signals.RECEIVE, "hung_up", fails)
+    for _ in range(300):
+        centre.world.advance(20)
+        try:
+            await kept.settle()
+        except RuntimeError:
+            kept.forget()  # as its loop does
+    assert {row["state"] for row in await centre.rows(ALL)} == {"ended"}
+    assert len(await told(centre, "call.ended")) == 2
+    [desk] = await centre.rows(DESKS)
+    assert (desk["user_id"], desk["status"], desk["doc"].get("call")) == (agent, "away", None)
 
 
 async def call_back(centre: Centre, **more: Any) -> Any:

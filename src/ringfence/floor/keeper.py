@@ -25,7 +25,7 @@ from ringfence.store.query import Row, Statement, adding
 from ringfence.store.tables.floor import callbacks, desks, interactions, recordings
 from ringfence.store.tables.identity import platform_facts
 
-from . import do_not_call, engine, inbox, numbers, people, roster
+from . import do_not_call, engine, inbox, numbers, people, roster, telling
 from .carriers import CARRIERS
 from .centre import Centre
 from .interactions import Callback, Interaction, moment
@@ -186,6 +186,7 @@ class Keeper:
                     if it.call.id in self._broken:
                         it.call.state, it.call.ended, it.call.ended_by, it.timers = "ended", now, "system", []
                         centre.dirty[it.call.id] = it
+                        telling.call_ended(centre, it, "system", now)
                         log.error("floor.call_given_up", call=it.call.id)
         self.me = me
 

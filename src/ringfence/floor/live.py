@@ -76,6 +76,13 @@ class Floor:
             if in_line and call.state == "queued" and call.queue is not None:
                 self.board.wait(call.id, call.queue.demand(), priority=call.queue.priority, since=call.queue.since)
 
+    def let_go_of(self, desk: Desk, at: float) -> None:
+        """The call that an agent was on cannot be gone on with: they are away until they say otherwise."""
+        desk.call, desk.then = None, None
+        if desk.status == BUSY:
+            self._become(desk, AWAY, at)
+        self.touched[desk.user] = desk
+
     def restore_free(self, user: str, at: float) -> None:
         """Somebody who was available when it was written down is so still."""
         desk = self.desks[user]
