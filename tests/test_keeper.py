@@ -144,6 +144,26 @@ async def test_a_command_that_cannot_be_done_holds_nobody_up(centre: Centre) -> 
     assert len(await centre.rows(ALL)) == 1
 
 
+async def test_an_agent_files_a_conversation_before_the_time_is_over(centre: Centre) -> None:
+    [agent] = await staffed(centre)
+    kept = keeper(centre)
+    await tell(centre, inbox.Incoming(company_number=LINE, contact_number="+351910009904"))
+    await kept.settle()
+    for _ in range(2000):
+        centre.world.advance(1)
+        await kept.settle()
+        [desk] = await centre.rows(DESKS)
+        if desk["status"] == "after_call_work":
+            break
+    done = inbox.WrappedUp(user=agent, disposition="Sale", notes="Two of them.")
+    await tell(centre, done, done)
+    await kept.settle()
+    [filed] = await told(centre, "call.disposed")
+    assert (filed["disposition"], filed["notes"], filed["user_id"]) == ("Sale", "Two of them.", agent)
+    [desk] = await centre.rows(DESKS)
+    assert desk["status"] == "available"
+
+
 async def test_a_call_that_cannot_be_gone_on_with_is_given_up_alone(
     centre: Centre, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -135,4 +135,6 @@ def test_a_demo_with_a_past_is_alive(tmp_path: Path) -> None:
                 break
         assert "call.queued" in shown
         server.ringfence("agents", "status", "nobody@acme.example", "available", code=1)
+        server.ringfence("agents", "wrap-up", "duarte@acme.example", "--disposition", "Sale")
+        server.ringfence("calls", "end", id)
         server.ringfence("agents", "status", "duarte@acme.example", "busy", code=2)  # comes of calls, is not chosen

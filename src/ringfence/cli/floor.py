@@ -69,19 +69,46 @@ def set_status(
     """Choose a status for an agent; a running server acts on it at once, or after the call."""
     from ringfence.floor import inbox
     from ringfence.floor.live import is_chosen
-    from ringfence.oauth import people
 
     if not is_chosen(status) or len(status) > 64:
         raise typer.BadParameter("is available, away, offline, or away_… with at most 64 characters")
 
     async def work(ctx: "Ctx") -> None:
-        found: Any = await people.find_person(ctx, agent) or await people.person(ctx, agent)
-        if found is None:
-            raise Stop(f"There is nobody {agent!r} in this account; `ringfence agents list` shows who there is.")
-        await inbox.tell(ctx, inbox.SetStatus(user=found["id"], status=status))
+        await inbox.tell(ctx, inbox.SetStatus(user=await _person(ctx, agent), status=status))
 
     run(within(desk(context), work))
     typer.echo(f"{agent} will be {status}")
+
+
+async def _person(ctx: "Ctx", agent: str) -> str:
+    from ringfence.oauth import people
+
+    found: Any = await people.find_person(ctx, agent) or await people.person(ctx, agent)
+    if found is None:
+        raise Stop(f"There is nobody {agent!r} in this account; `ringfence agents list` shows who there is.")
+    id: str = found["id"]
+    return id
+
+
+@agents_app.command("wrap-up", epilog="Example: ringfence agents wrap-up ana@acme.example --disposition Resolved")
+def wrap_up(
+    context: typer.Context,
+    agent: Who,
+    disposition: Annotated[str | None, typer.Option(help="How the conversation is filed.")] = None,
+    notes: Annotated[str | None, typer.Option(help="What else there is to say.")] = None,
+) -> None:
+    """End an agent's after-call work; nothing happens where there is none."""
+    from ringfence.floor import inbox
+
+    if any(text is not None and not 1 <= len(text) <= 1000 for text in (disposition, notes)):
+        raise typer.BadParameter("a disposition and notes have 1 to 1000 characters")
+
+    async def work(ctx: "Ctx") -> None:
+        user = await _person(ctx, agent)
+        await inbox.tell(ctx, inbox.WrappedUp(user=user, disposition=disposition, notes=notes))
+
+    run(within(desk(context), work))
+    typer.echo(f"{agent} has done the work after the call")
 
 
 @calls_app.command("list")
