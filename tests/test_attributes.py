@@ -5,6 +5,8 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
+from ringfence.floor import flow_store, flows
+from ringfence.floor.directory import set_ring_group
 from tests.conftest import Centre, OpenHouse
 
 SCOPES = ("attributes:read", "attributes:write")
@@ -41,6 +43,38 @@ async def test_an_attribute_lives_and_is_switched_off_but_never_deleted(centre: 
         assert (await http.delete(here)).status_code == 405
         assert (await http.put(here, json={"default_proficiency": 50})).status_code == 400
         assert (await http.put(here, json={"category_id": "nowhere"})).json()["fields"][0]["name"] == "category_id"
+
+
+async def test_published_flows_that_ask_for_an_attribute_are_counted(centre: Centre) -> None:
+    async def publish(name: str, first: int | None, later: int | None, *, draft: bool = False) -> None:
+        queue = {
+            "type": "assign",
+            "ring_groups": ["sales"],
+            "attributes": {} if first is None else {"Portuguese": first},
+            "relax": [] if later is None else [{"after": 5, "attributes": {"Portuguese": later}}],
+        }
+        document = flows.read({"steps": {"start": {"type": "start", "exits": {"ok": "wait"}}, "wait": queue}})
+        async with centre.house.db.writing() as tx:
+            ctx = centre.house.ctx(tx, await centre.account(), "test")
+            await set_ring_group(ctx, name="sales", short_abandoned_threshold=10, wait_time_threshold=20)
+            flow = await flow_store.save(ctx, name=name, document=document)
+            if not draft:
+                await flow_store.publish(ctx, flow)
+
+    async with await centre.signed_in(*SCOPES) as http:
+        made = await attribute(http)
+
+        async def count() -> Any:
+            return (await http.get(f"/attributes/{made['id']}")).json()["flows_count"]
+
+        await publish("a draft", 80, None, draft=True)
+        assert await count() == 0
+        await publish("at once and later", 80, 40)
+        assert await count() == 1
+        await publish("later", None, 20)
+        assert await count() == 2
+        await publish("later", None, None)  # a new version, that does not ask any more
+        assert await count() == 1
 
 
 async def test_people_are_given_an_attribute_all_of_them_or_nobody(centre: Centre) -> None:

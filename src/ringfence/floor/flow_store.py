@@ -1,5 +1,6 @@
 """Flows as an account keeps them: a draft by name, and versions that were published and never change."""
 
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -66,6 +67,24 @@ ADD_VERSION = adding(flow_versions)
 RING_GROUPS = Statement(mine(ring_groups, ring_groups.c.name))
 ATTRIBUTES = Statement(mine(attributes, attributes.c.name).where(attributes.c.active))
 HOURS = Statement(mine(business_hours, business_hours.c.name))
+
+
+PUBLISHED = Statement(
+    mine(flow_versions, flow_versions.c.document).join(
+        flows, (flows.c.account_id == flow_versions.c.account_id) & (flows.c.published_id == flow_versions.c.id)
+    ),
+    everywhere=True,  # both tables are cut to the one :account
+)
+
+
+async def asked_for(ctx: Ctx) -> Counter[str]:
+    """How many published flows ask for each attribute, by its name."""
+    found: Counter[str] = Counter()
+    for row in await all_rows(ctx, PUBLISHED):
+        steps: list[dict[str, Any]] = list(row["document"]["steps"].values())
+        steps += [relaxed for step in steps for relaxed in step.get("relax", ())]
+        found.update({name for step in steps for name in step.get("attributes", ())})
+    return found
 
 
 async def named(ctx: Ctx, which: str) -> Row:

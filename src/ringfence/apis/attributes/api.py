@@ -149,8 +149,7 @@ class Category(Shape):
 
 
 def shown(row: Row) -> Attribute:
-    names = [name for name in Attribute.__struct_fields__ if name != "flows_count"]
-    return Attribute(flows_count=0, **{name: row[name] for name in names})  # no flow can ask for one yet
+    return Attribute(**{name: row[name] for name in Attribute.__struct_fields__})
 
 
 def category(row: Row) -> Category:

@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import bindparam, delete, func, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from ringfence.floor import flow_store
 from ringfence.floor.directory import USER
 from ringfence.kernel.catalog import EventType
 from ringfence.kernel.ctx import Ctx
@@ -129,10 +130,19 @@ def level_of(ctx: Ctx, kind: str, value: float, where: str) -> int:
 
 
 async def _shown(ctx: Ctx, rows: list[Row]) -> list[Row]:
-    """Attributes with the names of their categories and how many people have them."""
+    """Attributes with the names of their categories, and how many people have and how many flows ask for them."""
     names = {row["id"]: row["name"] for row in await all_rows(ctx, CATEGORIES)}
     counts = {row["attribute_id"]: row["count"] for row in await all_rows(ctx, COUNTS)}
-    return [row | {"category_name": names[row["category_id"]], "users_count": counts.get(row["id"], 0)} for row in rows]
+    asked = await flow_store.asked_for(ctx)
+    return [
+        row
+        | {
+            "category_name": names[row["category_id"]],
+            "users_count": counts.get(row["id"], 0),
+            "flows_count": asked[row["name"]],
+        }
+        for row in rows
+    ]
 
 
 async def everything(ctx: Ctx) -> list[Row]:
