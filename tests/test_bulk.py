@@ -157,12 +157,13 @@ def test_files_go_in_and_out_by_command_also_when_it_is_killed(tmp_path: Path) -
     command = [str(RINGFENCE), "lists", "import", "Mine", "people.csv", "--create"]
     for _ in range(2):
         running = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
-        time.sleep(random.uniform(1.5, 3.5))
+        time.sleep(random.uniform(0.5, 2.5))
         running.send_signal(signal.SIGKILL)
         running.wait(10)
     done = ringfence("lists", "import", "Mine", "people.csv", "--create")
     kept = ROWS - ROWS // 10
-    assert f"ACCEPTED: {kept} of {ROWS} rows taken" in done.stdout or f"ACCEPTED: 0 of {ROWS}" in done.stdout, done
+    # on a quick machine one that was to be killed has finished: then all rows are there already, and none is taken
+    assert f"ACCEPTED: {kept} of {ROWS} rows taken" in done.stdout or f": 0 of {ROWS}" in done.stdout, done
     assert ringfence("lists", "export", "Mine", "-o", "out.csv").returncode == 0
     with (tmp_path / "out.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -186,7 +186,12 @@ class Simulated:
         """Made up when it is asked for, the same each time."""
         from . import audio
 
-        speakers = recording["channels"]["channel_1"]
-        voice = speakers[0]["participant_id"] if speakers else ""  # one person has one voice
-        for piece in audio.conversation(recording["id"], recording["duration"], kind=recording["type"], voice=voice):
+        # one person has one voice
+        contact, agent = (
+            "".join(one["participant_id"] for one in recording["channels"][channel][:1])
+            for channel in ("channel_1", "channel_2")
+        )
+        for piece in audio.conversation(
+            recording["id"], recording["duration"], kind=recording["type"], voice=contact, agent=agent
+        ):
             yield piece

@@ -36,6 +36,15 @@ class SessionFacts(Shape):
     reason: str = ""
 
 
+class LogoutFacts(Shape):
+    """As the platform that we implement tells it; `installation_id` is null where no app is meant."""
+
+    account_id: str
+    user_id: str
+    user_email: str
+    installation_id: str | None = None
+
+
 class ConsentFacts(Shape):
     user_id: str
     client_id: str
@@ -45,8 +54,9 @@ class ConsentFacts(Shape):
 LOGGED_IN = EventType("user.logged_in", SessionFacts, "A person logged in")
 LOGIN_FAILED = EventType("user.login_failed", PersonFacts, "Somebody gave a wrong password for a person")
 SESSION_ENDED = EventType("user.session_ended", SessionFacts, "A person's session was ended")
+LOGGED_OUT = EventType("user.logout", LogoutFacts, "All sessions of a person were ended", "users:read")
 CONSENTED = EventType("user.consented", ConsentFacts, "A person let a client act for them")
-EVENTS = (LOGGED_IN, LOGIN_FAILED, SESSION_ENDED, CONSENTED)
+EVENTS = (LOGGED_IN, LOGIN_FAILED, SESSION_ENDED, LOGGED_OUT, CONSENTED)
 
 BY_EMAIL = Statement(mine(users).where(users.c.email_key == bindparam("email")))
 BY_ID = Statement(mine(users).where(users.c.id == bindparam("user")))
@@ -218,7 +228,8 @@ async def session(ctx: Ctx, cookie: str | None) -> Session | None:
 
 async def end_sessions(ctx: Ctx, user: str, reason: str) -> int:
     """End all sessions of a person: their access tokens are refused from the next request on. How many ended."""
-    if await person(ctx, user) is None:
+    who = await person(ctx, user)
+    if who is None:
         raise Fault(NOT_FOUND, f"There is no user {user} in this account.")
     now = ctx.now()
     ended = {row["sid"] for row in await all_rows(ctx, OPEN_SESSIONS, user=user, now=now)}
@@ -229,6 +240,9 @@ async def end_sessions(ctx: Ctx, user: str, reason: str) -> int:
         await emit(ctx, SESSION_ENDED, user, SessionFacts(user_id=user, sid=sid, reason=reason))
     await change(ctx, END_SESSIONS, user=user, now=now)
     await change(ctx, DROP_REFRESH, user=user)
+    if ended:
+        facts = LogoutFacts(account_id=ctx.account, user_id=user, user_email=who["email"])
+        await emit(ctx, LOGGED_OUT, user, facts)
     return len(ended)
 
 
