@@ -4,13 +4,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import select
+from sqlalchemy import bindparam, select, update
 
 from ringfence.floor import directory, flows, inbox, signals
 from ringfence.floor.carrier import Habits, Simulated
 from ringfence.floor.keeper import KEEPER, Displaced, Keeper
 from ringfence.store.statement import Statement, adding
-from ringfence.store.tables.floor import desks, floor_inbox, flow_versions, interactions, recordings
+from ringfence.store.tables.floor import callbacks, desks, floor_inbox, flow_versions, interactions, recordings
 from ringfence.store.tables.floor import flows as flow_table
 from ringfence.store.tables.identity import platform_facts
 from ringfence.store.tables.lists import do_not_call_entries
@@ -22,6 +22,10 @@ from .test_centre import FLOW, LINE
 ALL = Statement(select(interactions).order_by(interactions.c.id), everywhere=True)
 DESKS = Statement(select(desks), everywhere=True)
 RECORDINGS = Statement(select(recordings), everywhere=True)
+THEIRS = Statement(
+    update(interactions).where(interactions.c.id == bindparam("call")).values(contact_id=bindparam("who")),
+    everywhere=True,
+)
 TOLD = Statement(select(events).where(events.c.origin == "floor").order_by(events.c.n), everywhere=True)
 WAITING = Statement(select(floor_inbox), everywhere=True)
 STEADY = Habits(answers=1, rejects=0, unreachable=0, gives_up=0, silent=0, strays=0, holds=0, consults=0, transfers=0,
@@ -273,3 +277,37 @@ async def test_who_must_not_be_called_is_not_called_back(centre: Centre) -> None
     async with await centre.signed_in("callback:write") as http:
         over = (await http.get(f"/calls/callback/{asked['id']}")).json()
     assert (over["status"], over["reason"]) == ("failed", "do_not_call")
+
+
+async def test_who_is_erased_is_forgotten_on_the_floor_too(centre: Centre) -> None:
+    number = "+351910009904"
+    async with await centre.signed_in("contacts:write", "contacts:read") as http:
+        phones = [{"number": number, "label": "home"}]
+        made = await http.post("/contacts", json={"name": "Ana", "phones": phones})
+        assert made.status_code == 201, made.text
+        ana = made.json()["contact"]["id"]
+    await staffed(centre)
+    kept = keeper(centre)
+    await tell(centre, inbox.Incoming(company_number=LINE, contact_number=number))
+    await kept.settle()
+    [row] = await centre.rows(ALL)
+    assert row["contact_id"] == ana
+    await centre.worker.plant()
+    async with await centre.signed_in("contacts:write") as http:
+        assert (await http.post("/internal-contacts/gdpr", json={"ids": [ana]})).status_code == 202
+    await centre.worker.settle()
+    [row] = await centre.rows(ALL)
+    assert row["contact_number"] == number  # the call goes on
+    await pass_time(centre, kept, 3000)
+    asked = (await call_back(centre, contact_phone_number=number)).json()
+    await pass_time(centre, kept, 3000)
+    async with centre.house.db.writing() as tx:  # as if the callback had been asked for before the erasure
+        await tx.run(THEIRS, who=ana, call=asked["id"])
+    await centre.settle()
+    rows = await centre.rows(ALL)
+    assert {(one["contact_number"], one["contact_id"]) for one in rows} == {("", None)}
+    everything = [await centre.rows(Statement(select(table), everywhere=True))
+                  for table in (interactions, callbacks, events, recordings)]  # fmt: skip
+    assert number not in str(everything)
+    assert all(one["gone_at"] is not None for one in await centre.rows(RECORDINGS))
+    assert len(await told(centre, "call.ended")) == 2

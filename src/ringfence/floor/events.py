@@ -140,6 +140,12 @@ class Disposed(CallFacts, kw_only=True):
     after_call_work_time: int
 
 
+class CallForgotten(Shape):
+    """Whoever called has been forgotten; recordings of the call go too."""
+
+    call_id: str
+
+
 class StatusChanged(Shape):
     """An agent has another status. `duration` is how long the one before lasted."""
 
@@ -237,6 +243,7 @@ CALL_RESUMED = EventType("call.resumed", CallHeld, "A contact was taken off hold
 LEG_FINISHED = EventType("call.contact_finished", LegFinished, "A contact of a call was over", READS_CALLS)
 CALL_ENDED = EventType("call.ended", CallEnded, "A call ended", READS_CALLS)
 DISPOSED = EventType("call.disposed", Disposed, "After-call work was done", READS_CALLS)
+CALL_FORGOTTEN = EventType("call.forgotten", CallForgotten, "It was forgotten who called", READS_CALLS)
 STATUS_CHANGED = EventType("agent.status_changed", StatusChanged, "An agent's status changed", READS_USERS)
 FLOW_STARTED = EventType("flow.started", FlowStarted, "An execution of a flow began", STARTS_FLOWS)
 STEP_FINISHED = EventType("flow.step_finished", StepFinished, "A step of a flow was left", STARTS_FLOWS)
@@ -250,8 +257,8 @@ HOURS_CHANGED = EventType("business_hours.changed", HoursFacts, "Business hours 
 
 EVENTS = (
     CALL_STARTED, CALL_QUEUED, CALL_RINGING, RING_FINISHED, CALL_ANSWERED, CALL_HELD, CALL_RESUMED, LEG_FINISHED,
-    CALL_ENDED, DISPOSED, STATUS_CHANGED, FLOW_STARTED, STEP_FINISHED, FLOW_FINISHED, FLOW_EVENT, FLOW_PUBLISHED,
-    CALLBACK_CHANGED, RECORDING_CREATED, RECORDING_DELETED, HOURS_CHANGED,
+    CALL_ENDED, DISPOSED, CALL_FORGOTTEN, STATUS_CHANGED, FLOW_STARTED, STEP_FINISHED, FLOW_FINISHED, FLOW_EVENT,
+    FLOW_PUBLISHED, CALLBACK_CHANGED, RECORDING_CREATED, RECORDING_DELETED, HOURS_CHANGED,
 )  # fmt: skip
 
 Told = tuple[EventType, str, float, Any]  # type, key, when (seconds since 1970), data as builtins

@@ -25,7 +25,7 @@ from ringfence.store.query import Row, Statement, adding
 from ringfence.store.tables.floor import callbacks, desks, interactions, recordings
 from ringfence.store.tables.identity import platform_facts
 
-from . import do_not_call, engine, inbox, numbers, people, roster, telling
+from . import do_not_call, engine, forgetting, inbox, numbers, people, roster, telling
 from .carriers import CARRIERS
 from .centre import Centre
 from .interactions import Callback, Interaction, moment
@@ -409,6 +409,7 @@ LIVE_FLOOR = Api(
     title="The live floor",
     about="Calls, agents at work, and who is put through to whom.",
     operations=(),
-    reactions=(RELOAD,),
+    reactions=(RELOAD, forgetting.NOTICE),
+    jobs=(forgetting.FORGET,),
     duties=(KEEPING,),
 )

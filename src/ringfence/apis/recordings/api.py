@@ -188,6 +188,7 @@ API = Api(
     title="Recordings API",
     about="Recordings of calls and their audio.",
     scopes=(READ,),
+    reactions=(domain.FORGETTING,),
     jobs=(domain.DELETE_MEDIA, domain.RETENTION),
     operations=(
         Operation("GET", "/calls/{call_id}/recordings", READ, list_recordings, problems=(NOT_FOUND,)),

@@ -7,15 +7,15 @@ from typing import Literal
 from sqlalchemy import bindparam, null, select, update
 
 from ringfence.floor import inbox
-from ringfence.floor.events import RECORDING_DELETED, RecordingDeleted
+from ringfence.floor.events import CALL_FORGOTTEN, RECORDING_DELETED, RecordingDeleted
 from ringfence.floor.media import BY_ID, GONE, THIS, at_hand
 from ringfence.floor.telephony import Signal
-from ringfence.kernel.catalog import Job
+from ringfence.kernel.catalog import Job, Reaction
 from ringfence.kernel.ctx import Ctx
 from ringfence.kernel.problems import NOT_FOUND, Fault, Problem
 from ringfence.kernel.shapes import Nothing, Shape
 from ringfence.store import blobs
-from ringfence.store.columns import Moment
+from ringfence.store.columns import Json, Moment
 from ringfence.store.outbox import emit
 from ringfence.store.query import ACCOUNT, Row, Statement, all_rows, change, find, mine, one
 from ringfence.store.tables.floor import interactions, recordings
@@ -32,6 +32,9 @@ DROP = Statement(
     update(recordings)
     .where(recordings.c.account_id == ACCOUNT, THIS, recordings.c.gone_at.is_(None))
     .values(gone_at=bindparam("at", type_=Moment), sealed=null())  # without its key what is left of it means nothing
+)
+FORGET_SPEAKER = Statement(
+    update(recordings).where(recordings.c.account_id == ACCOUNT, THIS).values(channels=bindparam("who", type_=Json))
 )
 OLD = Statement(
     select(recordings)
@@ -111,6 +114,18 @@ async def _drop(ctx: Ctx, row: Row, reason: Literal["deleted", "expired"]) -> No
     await emit(ctx, RECORDING_DELETED, row["call_id"], facts)
 
 
+async def forget(ctx: Ctx, event: Row) -> None:
+    """The reaction: who called is forgotten, and what they said with them."""
+    rows = await all_rows(ctx, OF_CALL, call=event["key"])
+    for row in rows:
+        await _drop(ctx, row, "deleted")
+        nobody = [{"participant_type": "CONTACT", "participant_id": ""}]
+        channels = {name: nobody if name == "channel_1" else who for name, who in row["channels"].items()}
+        await change(ctx, FORGET_SPEAKER, recording=row["id"], who=channels)
+    if rows:
+        await enqueue(ctx, DELETE_MEDIA, Dropped(ids=[row["id"] for row in rows]))
+
+
 async def steer(ctx: Ctx, call: str, what: Literal["record", "pause_recording"]) -> None:
     """Tell the floor to record a call, or not to."""
     row = await find(ctx, CALL, call=call)
@@ -145,3 +160,4 @@ async def retain(ctx: Ctx, args: Nothing) -> None:
 
 DELETE_MEDIA = Job("recordings.delete_media", Dropped, delete_media, retry=(5, 60, 600, 3600, 21600, 86400))
 RETENTION = Job("recordings.retention", Nothing, retain, every=3600, long=True)
+FORGETTING = Reaction("recordings.forget", (CALL_FORGOTTEN,), forget)
