@@ -14,7 +14,7 @@ from ringfence.store.tables.floor import floor_inbox
 from .flows import Value
 from .telephony import Signal
 
-CHUNK = 500
+CHUNK = 100  # commands that one turn takes
 ADD = adding(floor_inbox, everywhere=True)
 WAITING = Statement(select(floor_inbox).order_by(floor_inbox.c.n).limit(CHUNK), everywhere=True)
 TAKE = Statement(delete(floor_inbox).where(among(floor_inbox.c.n, bindparam("done", type_=Json))), everywhere=True)

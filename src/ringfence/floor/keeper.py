@@ -35,7 +35,7 @@ from .telephony import Carrier, Signal
 
 log = structlog.get_logger()
 LOOK = 0.05  # seconds between looks into the inbox
-MOST = 2000  # timers that one turn lets go off
+MOST = 100  # timers that one turn lets go off: requests have their turns between
 ABREAST = 50  # HTTP requests of flows at a time
 KEEPER = "floor keeper"  # the fact that says who keeps the floor
 LIVE = Statement(select(interactions).where(interactions.c.state != "ended"), everywhere=True)
