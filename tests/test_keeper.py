@@ -6,9 +6,10 @@ import msgspec
 import pytest
 from sqlalchemy import bindparam, select, update
 
-from ringfence.floor import directory, flows, inbox, signals
+from ringfence.floor import directory, flows, inbox, roster, signals
 from ringfence.floor.carrier import Habits, Simulated
 from ringfence.floor.keeper import KEEPER, Displaced, Keeper
+from ringfence.store.db import DatabaseUnavailable
 from ringfence.store.statement import Statement, adding
 from ringfence.store.tables.floor import callbacks, desks, floor_inbox, flow_versions, interactions, recordings
 from ringfence.store.tables.floor import flows as flow_table
@@ -146,6 +147,32 @@ async def test_a_command_that_cannot_be_done_holds_nobody_up(centre: Centre) -> 
             kept.forget()
     assert await centre.rows(WAITING) == []
     assert len(await centre.rows(ALL)) == 1
+
+
+async def test_a_database_that_is_away_for_a_moment_loses_no_command(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [agent] = await staffed(centre)
+    kept = keeper(centre)
+    good = roster.load
+
+    async def away(*given: Any) -> Any:
+        raise DatabaseUnavailable("gone for a moment")
+
+    monkeypatch.setattr(roster, "load", away)
+    for _ in range(3):
+        with pytest.raises(DatabaseUnavailable):
+            await kept.turn()
+        kept.forget()  # as its loop does
+    assert len(await centre.rows(WAITING)) == 1
+    monkeypatch.setattr(roster, "load", good)
+    await kept.settle()
+    [desk] = await centre.rows(DESKS)
+    assert (desk["user_id"], desk["status"]) == (agent, "available")
+    await tell(centre, inbox.SetStatus(user=agent, status="busy"))  # comes of calls, and is not chosen
+    await kept.settle()
+    [desk] = await centre.rows(DESKS)
+    assert (desk["status"], await centre.rows(WAITING)) == ("available", [])
 
 
 async def test_an_agent_files_a_conversation_before_the_time_is_over(centre: Centre) -> None:

@@ -16,7 +16,6 @@ from .events import Quality
 from .telephony import Due, Order, Signal
 
 NAME = "simulated"
-FOREVER = 86_400.0
 DISPOSITIONS = ("Resolved", "Follow-up needed", "Sale", "Complaint", "Wrong number", "Information given")
 
 

@@ -57,7 +57,6 @@ class Centre:
         for desk in desks:
             for due in desk.timers:
                 self._push(due, agent=desk.user)
-        for desk in desks:
             if desk.call is not None and desk.call not in self.interactions:
                 self.floor.let_go_of(desk, at)
         self.floor.restore(desks, [(it.call, it.in_line) for it in self.interactions.values()])

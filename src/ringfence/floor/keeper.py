@@ -5,7 +5,9 @@ only then is the carrier given its orders. When anything fails, memory is droppe
 """
 
 import asyncio
-from collections.abc import Iterable
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -19,13 +21,14 @@ from ringfence.kernel.catalog import Api, Duty, Reaction
 from ringfence.kernel.ctx import Ctx
 from ringfence.store import outbox
 from ringfence.store.columns import EPOCH
-from ringfence.store.db import Transaction
+from ringfence.store.db import DatabaseUnavailable, Transaction, TryAgain
 from ringfence.store.outward import Caller, Unreachable
 from ringfence.store.query import Row, Statement, adding
 from ringfence.store.tables.floor import callbacks, desks, interactions, recordings
 from ringfence.store.tables.identity import platform_facts
 
 from . import do_not_call, engine, forgetting, inbox, numbers, people, roster, telling
+from .calls import Impossible
 from .carriers import CARRIERS
 from .centre import Centre
 from .interactions import Callback, Interaction, moment
@@ -72,6 +75,9 @@ STILL = Statement(
     .values(value=bindparam("me")),
     everywhere=True,
 )
+
+
+AWAY = (DatabaseUnavailable, TryAgain, sqlite3.Error, OSError)  # what says nothing against a command
 
 
 class Displaced(Exception):
@@ -147,20 +153,27 @@ class Keeper:
             answers, self._answers = self._answers, []
             for account, call, signal in answers:
                 if (held := self.centres.get(account)) is not None:
-                    held.receive(call, signal, now)
+                    with self._giving_up(held):
+                        held.receive(call, signal, now)
             for centre in self.centres.values():
                 for it in centre.about_to_dial(now):
                     if await self._may_not_dial(tx, centre, it):
-                        centre.receive(it.call.id, Signal("not_allowed"), now)
-        went_off = sum([self._pass_time(centre, now) for centre in self.centres.values()])
+                        with self._giving_up(centre):
+                            centre.receive(it.call.id, Signal("not_allowed"), now)
+        went_off = 0
+        for centre in self.centres.values():
+            with self._giving_up(centre):
+                went_off += centre.pass_time(now, MOST)
         if not (rows or answers or went_off or any(one.told or one.dirty for one in self.centres.values())):
             return False
         await self.flush([row["n"] for row in rows])
         return True
 
-    def _pass_time(self, centre: Centre, now: float) -> int:
+    @contextmanager
+    def _giving_up(self, centre: Centre) -> Iterator[None]:
+        """A call that cannot be gone on with is ended when memory is read anew, or it would fail again and again."""
         try:
-            return centre.pass_time(now, MOST)
+            yield
         except Exception:
             self._broken.add(centre.current)
             raise
@@ -210,6 +223,10 @@ class Keeper:
         try:
             command = inbox.read(row["command"], row["args"])
             await self._do(tx, await self.centre(tx, row["account_id"]), command)
+        except Impossible as why:
+            log.info("floor.command_passed_over", command=row["command"], n=row["n"], why=str(why))
+        except AWAY:
+            raise  # it stays in the inbox until the database is there again
         except Exception:
             log.exception("floor.command_failed", command=row["command"], n=row["n"])
             self._bad.add(row["n"])  # it is taken out with the next turn; what it half did is forgotten
