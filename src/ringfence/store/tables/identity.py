@@ -25,6 +25,15 @@ roles = Table(
     Column("scopes", Json, nullable=False),
 )
 
+teams = Table(
+    "teams",
+    metadata,
+    Column("account_id", String(24), ForeignKey("accounts.id"), primary_key=True),
+    Column("id", String(24), primary_key=True),
+    Column("name", String(200), nullable=False),
+    Index("teams_name", "account_id", "name", unique=True),
+    sqlite_with_rowid=False,
+)
 users = Table(
     "users",
     metadata,
@@ -37,6 +46,7 @@ users = Table(
     Column("gender", String(20)),
     Column("extension", Integer),
     Column("external_phone_number", String(20)),
+    Column("team_id", String(24)),
     Column("roles", Json, nullable=False),
     Column("password_hash", Text),
     Column("created_at", Moment, nullable=False),
