@@ -1,7 +1,7 @@
 # Ringfence from a fresh checkout: Python 3.11 or newer, pip and make are all that must be there.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test bench check contract lock clean
+.PHONY: help setup serve test bench check contract charts lock clean
 
 # The first of these that runs and is new enough; only looked for when it is needed.
 PYTHON ?= $(or $(shell for python in python3.11 python3; do \
@@ -45,6 +45,9 @@ check: .venv/.synced  ## lint, formatting, types, layers, and that contract/ is 
 
 contract: .venv/.synced  ## write contract/ anew
 	.venv/bin/ringfence contract --write
+
+charts: .venv/.synced  ## draw the charts of the API reference anew
+	.venv/bin/python -m ringfence.sandbox.gallery
 
 lock: $(filter .uv/bin/uv,$(UV))  ## write requirements.lock anew; newer versions with LOCK_ARGS=--upgrade
 	@$(SAME_INDEX) $(UV) pip compile pyproject.toml --group dev --universal --python-version 3.11 \

@@ -41,6 +41,18 @@ ADD_ACCOUNT, ADD_ROLE, ADD_USER = (adding(table, everywhere=True) for table in (
 set_up_logs("text")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where the tests run again on PostgreSQL, those that look at no database have nothing new to say."""
+    if POSTGRES:
+        left = [item for item in items if not _looks_at_a_database(item)]
+        items[:] = [item for item in items if _looks_at_a_database(item)]
+        config.hook.pytest_deselected(items=left)
+
+
+def _looks_at_a_database(item: Any) -> bool:
+    return "template" in item.fixturenames or hasattr(item.module, "POSTGRES")
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
@@ -188,12 +200,13 @@ class Centre:
 
 
 @pytest.fixture
-async def opened(database: str, world: FrozenWorld) -> AsyncIterator[OpenHouse]:
+async def opened(database: str, world: FrozenWorld, tmp_path: Path) -> AsyncIterator[OpenHouse]:
     """Opens houses over the test's database, with settings of one's choice."""
     made: list[Centre] = []
 
     async def open_one(**given: Any) -> Centre:
-        house = await open_house(settings_for(database, **given), world, APIS)
+        wanted = {"files": str(tmp_path / "files")} | given
+        house = await open_house(settings_for(database, **wanted), world, APIS)
         app, worker = assemble(house, APIS)
         made.append(Centre(house, app, worker, world))
         return made[-1]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import select
 
 from ringfence.apis.all import APIS
 from ringfence.kernel.world import FrozenWorld
@@ -17,13 +18,16 @@ from ringfence.sandbox import centre as planning
 from ringfence.sandbox.declaration import BadDeclaration, read
 from ringfence.sandbox.demo import FILE, apply_demo
 from ringfence.store.query import Statement, mine
-from ringfence.store.tables.identity import ring_group_users, users
+from ringfence.store.tables.identity import ring_group_users, teams, users
+from ringfence.store.tables.log import events
 from tests.conftest import Centre
 from tests.servers import RINGFENCE
 
 SCOPES = sorted(scope.name for api in APIS for scope in api.scopes)
 USERS = Statement(mine(users).order_by(users.c.email_key))
 MEMBERS = Statement(mine(ring_group_users))
+TEAMS = Statement(mine(teams).order_by(teams.c.name))
+TOLD = Statement(select(events).order_by(events.c.n), everywhere=True)
 SMALL = """
 [[accounts]]
 name = "acme"
@@ -89,6 +93,33 @@ async def test_each_change_is_shown_and_done(centre: Centre) -> None:
     assert await people.verify_password(ana["password_hash"], "battery staple")
     assert await centre.rows(MEMBERS, account=account) == []
     assert (await applied(centre, changed)).changes == []
+
+
+async def test_a_team_comes_to_be_by_being_named(centre: Centre) -> None:
+    account = (await applied(centre, SMALL)).id
+    assert await centre.rows(TEAMS, account=account) == []
+    in_team = SMALL.replace('name = "Ana"', 'name = "Ana"\nteam = "Support"')
+    plan = await applied(centre, in_team)
+    assert [(c.sign, c.what, c.detail) for c in plan.changes] == [
+        ("~", "user ana@acme.example", "team: None → 'Support'")
+    ]
+    [team] = await centre.rows(TEAMS, account=account)
+    [ana] = await centre.rows(USERS, account=account)
+    assert (team["name"], team["id"], len(team["id"])) == ("Support", ana["team_id"], 24)
+    assert (await applied(centre, in_team)).changes == []
+    two = in_team + '[[accounts.users]]\nname = "Bea"\nemail = "bea@acme.example"\nteam = "Support"\n'
+    await applied(centre, two)
+    assert {user["team_id"] for user in await centre.rows(USERS, account=account)} == {team["id"]}
+    assert len(await centre.rows(TEAMS, account=account)) == 1
+    await applied(centre, two.replace('team = "Support"', 'team = "Sales"', 1))
+    told = [row for row in await centre.rows(TOLD) if row["type"] == "user.changed"]
+    assert [row["data"]["team_id"] for row in told] == [
+        team["id"],
+        (await centre.rows(TEAMS, account=account))[0]["id"],
+    ]
+    assert (await applied(centre, SMALL)).changes[0].detail == "team: 'Sales' → None"
+    with pytest.raises(BadDeclaration, match=r"users\[0\]\.team"):
+        read(SMALL.replace('name = "Ana"', 'name = "Ana"\nteam = ""'), SCOPES)
 
 
 async def test_a_scope_declared_later_waits_and_one_dropped_goes_at_once(centre: Centre, world: FrozenWorld) -> None:

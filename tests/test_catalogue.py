@@ -12,12 +12,15 @@ from openapi_spec_validator import validate
 
 from ringfence.apis.all import APIS
 from ringfence.apis.apps import installations
-from ringfence.cli.contract import promised
+from ringfence.apis.time_off import domain as time_off
+from ringfence.cli.contract import agreed, promised, served, with_table
 from ringfence.floor import flow_store
-from ringfence.floor.directory import set_number, set_ring_group
+from ringfence.floor.directory import set_membership, set_number, set_ring_group
 from ringfence.floor.flows import read
 from ringfence.kernel.catalog import PUBLIC, Errors, Open, Operation, Scope, operation_name
 from ringfence.kernel.patch import Patch
+from ringfence.live.metrics import BY_NAME
+from ringfence.metering.declaring import set_wallet
 from ringfence.store.outbox import FOR_KEY
 from ringfence.store.statement import adding
 from ringfence.store.tables.floor import interactions, recordings
@@ -27,11 +30,13 @@ from tests.conftest import Centre
 FENCED = [op for api in APIS for op in api.operations if op.fence is not PUBLIC]
 SCOPES = {scope for api in APIS for scope in api.scopes}
 BODIES = [op for op in FENCED if "body" in get_type_hints(op.run)]
-NOBODYS = {"{phone_number}", "{trigger}", "{list_id}"}  # members that are no row of anybody
+NOBODYS = {"{phone_number}", "{trigger}", "{list_id}", "{type}", "{query_id}"}  # members that are no row of anybody
 MEMBERS = [op for op in FENCED if set(re.findall(r"{\w+}", op.path)) - NOBODYS]
 ADD_CALL, ADD_RECORDING = adding(interactions, everywhere=True), adding(recordings, everywhere=True)
 CONTRACT = Path(__file__).parent.parent / "contract"
 DOCUMENT = contract(APIS, "test")
+SERVICE_LEVEL = BY_NAME["service_level"].id
+FILES = {"POST /wfm/aion/v1/schedules/event-imports": {"csv_file": "YQ=="}}
 FORMS: dict[str, dict[str, str]] = {"POST /oauth/end_user_session": {"user_id": "0" * 24}}
 
 
@@ -80,7 +85,9 @@ def filled(value: Any, members: dict[str, str]) -> Any:
         known: dict[str, Any] = {"category_id": members["category_id"]} if "category_id" in value else {}
         if "attributes_users" in value and isinstance(value["attributes_users"][0], dict):
             known = {"attributes_users": [{"id": members["user_id"], "proficiency": 80}]}
-        return value | known
+        if "agent_email" in value:
+            known = {"agent_email": members["agent_email"]}
+        return {name: filled(one, members) if isinstance(one, list) else one for name, one in value.items()} | known
     return value
 
 
@@ -144,6 +151,15 @@ async def made(centre: Centre, headers: dict[str, str], op: Operation) -> dict[s
             "default_proficiency": 100,
         }  # fmt: skip
         attribute = (await http.post("/attributes", json=spoken)).json()["id"]
+        live: dict[str, str] = {}
+        if "{subscription_id}" in op.path and "live-" in op.path:
+            followed = (await http.post("/live-subscriptions", json={"queries": [{"id": SERVICE_LEVEL}]})).json()
+            live = {"subscription_id": followed["id"], "entry_id": followed["entries"][0]["id"]}
+        report: dict[str, str] = {}
+        if "reports/{type}" in op.path:
+            past = {"timespan": {"from": "2026-01-04", "to": "2026-01-05"}}
+            job = (await http.post(f"{op.path.partition('/{')[0]}/calls/jobs", json=past)).json()
+            report = {"type": "calls", "id": job.get("job", job)["id"]}
         if op.method == "DELETE" and op.path.startswith("/attributes-categories"):
             category = (await http.post("/attributes-categories", json={"name": "Spare"})).json()["id"]
     async with centre.house.db.writing() as tx:
@@ -151,6 +167,7 @@ async def made(centre: Centre, headers: dict[str, str], op: Operation) -> dict[s
         await set_ring_group(ctx, name="24/7 désk", short_abandoned_threshold=10, wait_time_threshold=20)
         await set_number(ctx, number="+351210000100", label="Main line")
         start = read({"steps": {"start": {"type": "start"}}})
+        await set_wallet(ctx, "voice", {"product_name": "Voice", "declared": 10**8, "low": None})
         flow = await flow_store.save(ctx, name="main", document=start)
         await flow_store.publish(ctx, flow)
         call, recording = ctx.new_key(), ctx.new_key()
@@ -165,8 +182,28 @@ async def made(centre: Centre, headers: dict[str, str], op: Operation) -> dict[s
         async with centre.http(**headers) as http:
             callback = (await http.post("/calls/callback", json=wanted)).json()["id"]
     app = await installed(centre, headers, approved=not op.path.endswith("{installation_id}/state"))
-    user = await centre.user(email=f"{centre.world.new_id(24)}@acme.example")
+    agent = f"{centre.world.new_id(24)}@acme.example"
+    user = await centre.user(email=agent)
+    async with centre.house.db.writing() as tx:
+        ctx = centre.house.ctx(tx, await centre.account(), "test")
+        await set_membership(ctx, user=user, ring_groups=["24/7 désk"])  # who is in one is an agent
+        await time_off.declare_type(ctx, name="Vacation", draws_balance=False)
+    away = {"agent_email": agent, "event_type_name": "Vacation"}
+    async with centre.http(**headers) as http:
+        span = {"start_at": "2030-03-01T09:00:00Z", "end_at": "2030-03-02T09:00:00Z"}
+        off = (await http.post("/wfm/aion/externals/schedules/time-offs", json=away | span)).json()["id"]
+        balances = {"time_off_balances": [away | {"balance": 8}]}
+        left = await http.put("/wfm/request-management/externals/time-offs/balances", json=balances)
+        sent = {"csv_file": "YQ=="}
+        imported = (await http.post("/wfm/aion/v1/schedules/event-imports", json=sent)).json()["id"]
+        agreed = {"status": "CONSENTED"}
+        await http.put(f"/voicebiometrics/contacts/{contact}/consent", json=agreed)
     return app | {
+        "agent_email": agent,
+        "time_off_id": off,
+        "balance_id": left.json()["time_off_balances"][0]["id"],
+        "import_id": imported,
+        "query_id": SERVICE_LEVEL,
         "call_id": call,
         "recording_id": recording,
         "interaction_id": call,
@@ -190,6 +227,9 @@ async def made(centre: Centre, headers: dict[str, str], op: Operation) -> dict[s
         "user_id": user,
         "do_not_call_list_id": listed,
         "entry_id": entry.json()["id"],
+        "name": "voice",
+        **live,
+        **report,
     }
 
 
@@ -227,7 +267,8 @@ async def test_another_accounts_rows_do_not_exist(centre: Centre, op: Operation)
     assert answer.json()["code"] == "not_found"
 
 
-LISTS = [op for op in FENCED if op.method == "GET" and "{" not in op.path and op.path not in ("/account", "/users/me")]
+SAME_FOR_ALL = ("/account", "/users/me", "/live-queries")
+LISTS = [op for op in FENCED if op.method == "GET" and "{" not in op.path and op.path not in SAME_FOR_ALL]
 
 
 @pytest.mark.parametrize("op", LISTS, ids=operation_name)
@@ -298,7 +339,7 @@ async def test_answers_fit_the_published_contract(centre: Centre, op: Operation)
         if form is not None:
             answer = await http.post(path, data=form | {"user_id": await centre.user()})
         else:
-            sent = filled(example(op), members) if op in BODIES else None
+            sent = filled(example(op), members) if op in BODIES else FILES.get(operation_name(op))
             answer = await http.request(op.method, path, json=sent)
         missing = await http.request(op.method, somewhere(op.path), content=b"{")
     assert answer.status_code == op.status, answer.text
@@ -327,6 +368,19 @@ def test_the_contract_is_valid_and_says_every_operation() -> None:
 def test_the_committed_contract_is_fresh() -> None:
     for name, text in promised().items():
         assert (CONTRACT / name).read_text("utf-8") == text, f"{name}: run `make contract` and read the change"
+
+
+def test_every_api_that_was_agreed_on_is_there_with_its_scopes() -> None:
+    wanted = agreed(CONTRACT)
+    assert (len(wanted), sum(map(len, wanted.values()))) == (24, 34)
+    there = {title: {scope.name for scope in api.scopes} for title, api in served().items()}
+    assert {title: scopes for title, scopes in there.items() if title in wanted} == wanted
+
+
+def test_the_table_in_the_readme_is_fresh() -> None:
+    readme = (CONTRACT.parent / "README.md").read_text("utf-8")
+    assert with_table(readme, CONTRACT) == readme, "run `make contract` and read the change"
+    assert all(f"\n| {title} | " in readme for title in agreed(CONTRACT))
 
 
 def test_every_problem_has_one_meaning() -> None:

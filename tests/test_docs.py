@@ -105,3 +105,23 @@ def test_the_readmes_call_works_as_pasted(tmp_path: Path) -> None:
     with wave.open(str(tmp_path / "call.wav")) as audio:
         assert audio.getnchannels() == 2
         assert 3 <= audio.getnframes() / audio.getframerate() <= 7
+
+
+@pytest.mark.process
+def test_the_readmes_report_works_as_pasted(tmp_path: Path) -> None:
+    walk = README.partition("## A report in three")[2].partition("\n## ")[0]
+    script = "set -u\n" + "\n".join(re.findall(r"```\n(.*?)```", walk, re.DOTALL))
+    with serving(tmp_path, "--demo", "--backfill", "1d", demo_calls=100) as server:
+        script = script.replace("http://127.0.0.1:8000", server.base)
+        script = script.replace('"$PWD/.venv/bin:$PATH"', f'"{RINGFENCE.parent}:$PATH"')
+        done = subprocess.run(
+            ["bash", "-c", script], cwd=tmp_path, env=server.environment, capture_output=True, timeout=120
+        )
+    assert "Traceback" not in done.stderr.decode(), done.stderr.decode()
+    assert "rows in calls.csv" in done.stderr.decode()
+    assert "studio_flow_execution" in done.stdout.decode()
+    assert (tmp_path / "calls.svg").read_text().startswith("<svg ")
+    here, by_api = ((tmp_path / name).read_text().splitlines() for name in ("calls.csv", "by-api.csv"))
+    assert here[0] == by_api[0]
+    assert len(by_api) > 20
+    assert {line[:32] for line in by_api} <= {line[:32] for line in here}  # the port of links is the test's own

@@ -25,7 +25,7 @@ VARIABLES = ("a", "b", "contact.number")
 def step(draw: random.Random) -> dict[str, Any]:
     """One step of any type, without exits."""
     kind = draw.choice(("say", "play", "menu", "decision", "set_variable", "business_hours", "http_request", "assign",
-                        "callback", "voicemail", "send_event", "end"))  # fmt: skip
+                        "callback", "voicemail", "send_event", "biometrics_consent", "end"))  # fmt: skip
     text = draw.choice(("Hello.", "Hello {{a}}, {{contact.number}}", "x" * 4000, "{{b}}{{b}}", "Olá \U0001f600 {{a}}"))
     every: dict[str, dict[str, Any]] = {
         "say": {"text": text},
@@ -49,6 +49,7 @@ def step(draw: random.Random) -> dict[str, Any]:
         "callback": {"ring_groups": ["sales"]},
         "voicemail": {"greeting": text, "longest": draw.choice((1, 60, 3600))},
         "send_event": {"name": "e", "data": {"x": text}},
+        "biometrics_consent": {"prompt": text, "patience": draw.choice((1, 120)), "tries": draw.randint(1, 3)},
         "end": {},
     }  # fmt: skip
     return {"type": kind, **every[kind]}

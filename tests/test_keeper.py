@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from sqlalchemy import bindparam, select, update
 
-from ringfence.floor import directory, flows, inbox, roster, signals
+from ringfence.floor import directory, flows, forgetting, inbox, roster, signals
 from ringfence.floor.carrier import Habits, Simulated
 from ringfence.floor.keeper import KEEPER, Displaced, Keeper
 from ringfence.store.db import DatabaseUnavailable
@@ -16,6 +16,7 @@ from ringfence.store.tables.floor import flows as flow_table
 from ringfence.store.tables.identity import platform_facts
 from ringfence.store.tables.lists import do_not_call_entries
 from ringfence.store.tables.log import events
+from ringfence.store.work import enqueue
 
 from .conftest import Centre
 from .test_centre import FLOW, LINE
@@ -338,3 +339,30 @@ async def test_who_is_erased_is_forgotten_on_the_floor_too(centre: Centre) -> No
     assert number not in str(everything)
     assert all(one["gone_at"] is not None for one in await centre.rows(RECORDINGS))
     assert len(await told(centre, "call.ended")) == 2
+
+
+async def test_a_call_that_an_agent_still_files_is_forgotten_once_it_is_filed(centre: Centre) -> None:
+    number = "+351910009904"
+    await staffed(centre)
+    kept = keeper(centre)
+    await tell(centre, inbox.Incoming(company_number=LINE, contact_number=number))
+    await kept.settle()
+    filing: list[Any] = []
+    while not filing:  # until the agent is at the work after the call
+        await pass_time(centre, kept, 5)
+        filing = [desk["doc"]["filing"] for desk in await centre.rows(DESKS) if desk["doc"].get("filing")]
+    [row] = await centre.rows(ALL)
+    assert row["state"] == "ended"
+    async with centre.house.db.writing() as tx:
+        await tx.run(THEIRS, who="a" * 24, call=row["id"])
+        ctx = centre.house.ctx(tx, await centre.account(), "test")
+        await enqueue(ctx, forgetting.FORGET, forgetting.Forgotten(contact="a" * 24))
+    await centre.settle()
+    [row] = await centre.rows(ALL)
+    assert row["contact_number"] == number  # still at hand, for what is to be told of it
+    await pass_time(centre, kept, 1200)
+    await centre.settle()
+    [row] = await centre.rows(ALL)
+    assert (row["contact_number"], row["contact_id"]) == ("", None)
+    assert number not in str(await centre.rows(Statement(select(events), everywhere=True)))
+    assert number not in str(await centre.rows(DESKS))

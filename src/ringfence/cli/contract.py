@@ -1,11 +1,19 @@
-"""`ringfence contract`: what this server promises, as files that are committed and reviewed."""
+"""`ringfence contract`: what this server promises, as files that are committed and reviewed.
+
+`scopes.tsv` among them is not written but agreed: the APIs that there must be, each with its scopes.
+"""
 
 import difflib
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from ringfence.kernel.catalog import Api
+
+BEGIN, END = "<!-- apis -->\n", "<!-- /apis -->"  # what is between them in the README is written
 
 
 def promised() -> dict[str, str]:
@@ -32,15 +40,50 @@ def promised() -> dict[str, str]:
     }
 
 
+def agreed(folder: Path) -> dict[str, frozenset[str]]:
+    """The scopes of each API that was agreed on, by its title."""
+    _, *lines = (folder / "scopes.tsv").read_text("utf-8").splitlines()
+    rows = (line.split("\t") for line in lines)
+    return {title: frozenset(scopes.split()) for title, scopes, _ in rows}
+
+
+def served() -> "dict[str, Api]":
+    """The APIs of the catalogue that have scopes, by their titles."""
+    from ringfence.apis.all import APIS
+
+    return {api.title: api for api in APIS if api.scopes}
+
+
+def api_table(folder: Path) -> str:
+    """The README's table: the APIs that were agreed on, and then what there is beside them."""
+    apis, wanted = served(), agreed(folder)
+    lines = ["| API | Scopes | For |", "|---|---|---|"]
+    for title, api in sorted(apis.items(), key=lambda one: (one[0] not in wanted, one[0])):
+        scopes = " ".join(f"`{name}`" for name in sorted(scope.name for scope in api.scopes))
+        lines.append(f"| {title} | {scopes} | {api.about} |")
+    return "\n".join(lines) + "\n"
+
+
+def with_table(readme: str, folder: Path) -> str:
+    """A README whose table is up to date."""
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    return before + begin + api_table(folder) + end + after if end else readme
+
+
 def contract(
     folder: Annotated[Path, typer.Option(help="Where the files are.")] = Path("contract"),
+    readme: Annotated[Path, typer.Option(help="The file with the table of APIs.")] = Path("README.md"),
     write: Annotated[bool, typer.Option("--write", help="Write them anew.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Fail where they are not up to date.")] = False,
 ) -> None:
-    """Print the agreed fences (METHOD PATH SCOPE), write the contract files, or check that they are fresh."""
+    """Print the agreed fences (METHOD PATH SCOPE), write the contract files and the README, or check them."""
     stale = []
-    for name, text in promised().items():
-        path = folder / name
+    files = {folder / name: text for name, text in promised().items()}
+    if (folder / "scopes.tsv").exists() and readme.exists():
+        files[readme] = with_table(readme.read_text("utf-8"), folder)
+    for path, text in files.items():
+        name = path.name
         if write:
             folder.mkdir(parents=True, exist_ok=True)
             path.write_text(text, "utf-8")

@@ -5,9 +5,10 @@ import csv
 import hashlib
 import os
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, BinaryIO, NamedTuple
 
 import typer
 
@@ -54,7 +55,8 @@ def bar(*names: str, total: int | None) -> Iterator[Callable[..., None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         tasks = [progress.add_task(name, total=total) for name in names]
 
         def at(*done: int) -> None:
@@ -64,50 +66,46 @@ def bar(*names: str, total: int | None) -> Iterator[Callable[..., None]]:
         yield at
 
 
-async def write(rows: AsyncGenerator[list[str], None], out: Path | None, total: int | None) -> int:
-    """Write rows as CSV, to a file that is there only when it is whole. How many, without the header."""
-    draft = out.with_name(f"{out.name}.part") if out is not None else None
-    count = -1
+@contextmanager
+def whole(out: Path | None) -> Iterator[BinaryIO]:
+    """A file to write, or standard output. Under its name it is there only when it is whole."""
+    special = out is not None and out.exists() and not out.is_file()  # a device or a pipe: not to be replaced
+    draft = out.with_name(f"{out.name}.part") if out is not None and not special else None
     try:
-        async with aclosing(rows):
-            with (
-                os.fdopen(os.dup(1), "w", encoding="utf-8", newline="")
-                if draft is None
-                else draft.open("w", encoding="utf-8", newline="") as file,
-                bar("exported", total=total) as at,
-            ):
-                writer = csv.writer(file, lineterminator="\n")
-                async for row in rows:
-                    writer.writerow(row)
-                    count += 1
-                    if count % 500 == 0:
-                        at(count)
+        with os.fdopen(os.dup(1), "wb") if out is None else (draft or out).open("wb") as file:
+            yield file
+        if draft is not None and out is not None:
+            draft.replace(out)
     except BrokenPipeError as why:  # whoever read has seen enough
         raise Stop("nobody reads any more", 0) from why
     except OSError as why:
         raise Stop(f"{out or 'standard output'} cannot be written: {why.strerror}") from why
-    if draft is not None and out is not None:
-        draft.replace(out)
+    finally:
+        if draft is not None:
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
+
+
+async def write(rows: AsyncGenerator[list[str], None], out: Path | None, total: int | None) -> int:
+    """Write rows as CSV. How many, without the header."""
+    count = -1
+    async with aclosing(rows):
+        with whole(out) as file, TextIOWrapper(file, "utf-8", newline="") as text, bar("exported", total=total) as at:
+            writer = csv.writer(text, lineterminator="\n")
+            async for row in rows:
+                writer.writerow(row)
+                count += 1
+                if count % 500 == 0:
+                    at(count)
     return count
 
 
 async def save(pieces: AsyncGenerator[bytes, None], out: Path | None, total: int) -> None:
-    """Write a file as it comes; under its name it is there only when it is whole."""
-    draft = out.with_name(f"{out.name}.part") if out is not None else None
+    """Write a file as it comes."""
     done = 0
-    try:
-        async with aclosing(pieces):
-            with (
-                os.fdopen(os.dup(1), "wb") if draft is None else draft.open("wb") as file,
-                bar("saved", total=total) as at,
-            ):
-                async for piece in pieces:
-                    file.write(piece)
-                    done += len(piece)
-                    at(done)
-    except BrokenPipeError as why:  # whoever listened has heard enough
-        raise Stop("nobody reads any more", 0) from why
-    except OSError as why:
-        raise Stop(f"{out or 'standard output'} cannot be written: {why.strerror}") from why
-    if draft is not None and out is not None:
-        draft.replace(out)
+    async with aclosing(pieces):
+        with whole(out) as file, bar("saved", total=total) as at:
+            async for piece in pieces:
+                file.write(piece)
+                done += len(piece)
+                at(done)

@@ -90,22 +90,67 @@ async def _person(ctx: "Ctx", agent: str) -> str:
     return id
 
 
+def is_text(argument: str) -> bool:
+    """Whether what the terminal handed over is UTF-8: bytes that are not come as lone surrogates."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in argument)
+
+
+def custom_fields(given: list[str]) -> Any:
+    """`int_1=3`, `timestamp_1=2026-01-05T09:00:00Z`: a CustomFields, or None. Raises BadParameter."""
+    import msgspec
+
+    from ringfence.floor.events import CustomFields
+    from ringfence.kernel.problems import Fault
+    from ringfence.kernel.shapes import in_utc, misfit
+
+    found = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or name in found or not is_text(text):
+            raise typer.BadParameter(f"--field {text}: must be NAME=VALUE, each name once")
+        try:
+            read = msgspec.convert({name: value}, CustomFields, strict=not name.startswith(("int_", "float_")))
+            found[name] = getattr(read, name)
+            if name == "timestamp_1":
+                found[name] = in_utc(found[name], name)
+        except msgspec.ValidationError as why:
+            raise typer.BadParameter(f"--field {text}: {misfit(why).detail.fields[0].description}") from why
+        except Fault as why:
+            raise typer.BadParameter(f"--field {text}: {why.detail.fields[0].description}") from why
+    return CustomFields(**found) if found else None
+
+
 @agents_app.command("wrap-up", epilog="Example: ringfence agents wrap-up ana@acme.example --disposition Resolved")
 def wrap_up(
     context: typer.Context,
     agent: Who,
     disposition: Annotated[str | None, typer.Option(help="How the conversation is filed.")] = None,
     notes: Annotated[str | None, typer.Option(help="What else there is to say.")] = None,
-) -> None:
+    rating: Annotated[int | None, typer.Option(help="How good the line was, from 1 to 5.", min=1, max=5)] = None,
+    rating_reason: Annotated[str | None, typer.Option(help="Why it was that good or bad.")] = None,
+    field: Annotated[
+        list[str] | None,
+        typer.Option(help="A custom field, as in int_1=3; text_1 to text_4, int_1, int_2, float_1, float_2, "
+                          "timestamp_1. May be given several times."),
+    ] = None,
+) -> None:  # fmt: skip
     """End an agent's after-call work; nothing happens where there is none."""
     from ringfence.floor import inbox
 
-    if any(text is not None and not 1 <= len(text) <= 1000 for text in (disposition, notes)):
-        raise typer.BadParameter("a disposition and notes have 1 to 1000 characters")
+    texts = {"a disposition": disposition, "notes": notes, "a rating's reason": rating_reason}
+    for what, text in texts.items():
+        if text is not None and not 1 <= len(text) <= 1000:
+            raise typer.BadParameter(f"{what} must have 1 to 1000 characters")
+        if text is not None and not is_text(text):
+            raise typer.BadParameter(f"{what} must be text in UTF-8")
+    fields = custom_fields(field or [])
 
     async def work(ctx: "Ctx") -> None:
-        user = await _person(ctx, agent)
-        await inbox.tell(ctx, inbox.WrappedUp(user=user, disposition=disposition, notes=notes))
+        filed = inbox.WrappedUp(
+            user=await _person(ctx, agent), disposition=disposition, notes=notes, rating=rating,
+            rating_reason=rating_reason, custom_fields=fields,
+        )  # fmt: skip
+        await inbox.tell(ctx, filed)
 
     run(within(desk(context), work))
     typer.echo(f"{agent} has done the work after the call")
@@ -272,7 +317,7 @@ async def begin_with_a_past(house: Any, account: str, past: float) -> None:
     from ringfence.sandbox import traffic
 
     try:
-        await _backfill(house, account, past, traffic.Script(house.settings.demo_calls or 400, "demo"))
+        await _backfill(house, account, past, traffic.Script(house.settings.demo_calls or 400, "demo", misconduct=True))
     except traffic.Refused as why:
         typer.echo(f"no past was written: {why}")
 
@@ -284,7 +329,7 @@ async def keep_alive(house: Any, account: str, *, calls_per_day: int, speed: flo
     import structlog
 
     from ringfence.floor.directory import ALL_ACCOUNTS
-    from ringfence.sandbox import traffic
+    from ringfence.sandbox import absences, traffic
 
     async with house.db.reading() as tx:
         zone = next(row["timezone"] for row in await tx.all(ALL_ACCOUNTS) if row["id"] == account)
@@ -292,6 +337,7 @@ async def keep_alive(house: Any, account: str, *, calls_per_day: int, speed: flo
     shift = 10 * 3600.0 - (local.hour * 3600 + local.minute * 60 + local.second)
     shift -= 86400.0 * local.weekday() if local.weekday() > 4 else 0.0
     try:
+        await absences.give(house, account, "demo")
         await traffic.live(house, account, script=traffic.Script(calls_per_day, "demo", shift), speed=speed)
     except asyncio.CancelledError:
         raise

@@ -211,10 +211,11 @@ def _line(name: str, step: "AnyStep") -> "Text":
 
 def _about(step: "AnyStep") -> str:
     """What there is to know of a step at a glance."""
+    from ringfence.floor import flows
     from ringfence.floor.flows import Assign, BusinessHours, HttpRequest, Menu, PlaceCallback, Say, SetVariable, said
 
     match step:
-        case Say(text=text) | Menu(prompt=text):
+        case Say(text=text) | Menu(prompt=text) | flows.BiometricsConsent(prompt=text):
             return f"“{text}”" if len(text) <= SHOWN else f"“{text[: SHOWN - 1]}…”"
         case BusinessHours():
             return step.hours

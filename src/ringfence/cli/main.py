@@ -8,8 +8,28 @@ import typer
 from ringfence import __version__
 
 from . import apply as applying
-from . import apps, clients, contacts, floor, flows, grants, keys, lists, log, people, recordings, ring_groups
+from . import (
+    apps,
+    clients,
+    contacts,
+    floor,
+    flows,
+    grants,
+    guardian,
+    keys,
+    lists,
+    log,
+    people,
+    recordings,
+    reports,
+    ring_groups,
+)
+from . import biometrics as voices
+from . import live as wallboard
+from . import time_off as absences
+from . import usage as metered
 from .contract import contract
+from .record import record
 from .serve import serve
 from .shared import AsJson, Desk, as_json, desk, opened, run, table
 
@@ -140,11 +160,20 @@ app.add_typer(contacts.app, name="contacts")
 app.add_typer(lists.app, name="lists")
 app.add_typer(flows.app, name="flows")
 app.add_typer(recordings.app, name="recordings")
+app.add_typer(guardian.app, name="guardian")
 app.add_typer(apps.app, name="apps")
+app.add_typer(absences.app, name="time-off")
+app.add_typer(voices.app, name="biometrics")
 app.add_typer(accounts_app, name="accounts")
+app.add_typer(metered.usage_app, name="usage")
+app.add_typer(metered.wallets_app, name="wallets")
 app.add_typer(floor.agents_app, name="agents")
 app.add_typer(floor.calls_app, name="calls")
 app.command()(floor.simulate)
+app.command()(wallboard.live)
+app.command()(record)
+app.command(epilog="Example: ringfence report calls --from 2026-01-01 --to 2026-02-01 -o january.csv")(reports.report)
+app.add_typer(reports.facts_app, name="facts")
 app.add_typer(log.events_app, name="events")
 app.add_typer(log.jobs_app, name="jobs")
 

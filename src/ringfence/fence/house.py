@@ -36,6 +36,7 @@ class House:
     scopes: dict[str, Any] = field(default_factory=dict)  # every Scope of the catalogue, by name
     events: dict[str, Any] = field(default_factory=dict)  # every EventType, by name
     fetches: dict[str, Any] = field(default_factory=dict)  # tasks that bring the audio of recordings here, by id
+    live: Any = None  # what feeds the open streams of live figures, once there has been one
     identity_base: str = ""
     gateway_base: str = ""
 

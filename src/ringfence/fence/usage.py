@@ -1,4 +1,7 @@
-"""When each (client, scope, operation) was last used: counted in memory, written in batches."""
+"""When each (client, scope, operation) was last used: counted in memory, written in batches.
+
+Each batch is told as an event too, in the same transaction: what is metered from there is what was written.
+"""
 
 import asyncio
 from typing import Any
@@ -7,9 +10,14 @@ import structlog
 from sqlalchemy import bindparam
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from ringfence.kernel.catalog import Api, EventType
+from ringfence.kernel.ctx import Ctx
+from ringfence.kernel.settings import Settings
+from ringfence.kernel.shapes import Shape
 from ringfence.kernel.world import World
 from ringfence.store.columns import Moment
 from ringfence.store.db import Db
+from ringfence.store.outbox import emit
 from ringfence.store.query import mine
 from ringfence.store.statement import Statement
 from ringfence.store.tables.identity import usage
@@ -37,11 +45,29 @@ OF_CLIENT = Statement(
 )
 
 
+class Uses(Shape):
+    """How often a client was let in to an operation by a scope."""
+
+    client_id: str
+    scope: str
+    operation: str
+    count: int
+
+
+class Flushed(Shape):
+    """What was used since the last time, by this process."""
+
+    uses: list[Uses]
+
+
+FLUSHED = EventType("usage.flushed", Flushed, "Uses of scopes were written down")
+
+
 class Usage:
     """Counts since the last flush. A crash loses at most one interval of counts, never an acknowledged write."""
 
-    def __init__(self, db: Db, world: World) -> None:
-        self._db, self._world = db, world
+    def __init__(self, db: Db, world: World, settings: Settings) -> None:
+        self._db, self._world, self._settings = db, world, settings
         self._uses: dict[tuple[str, str, str, str], int] = {}
 
     def note(self, account: str, client: str, scope: str, operation: str) -> None:
@@ -60,6 +86,11 @@ class Usage:
         try:
             async with self._db.writing() as tx:
                 await tx.many(FLUSH, rows)
+                for account in sorted({key[0] for key in taken}):
+                    uses = [Uses(client_id=c, scope=s, operation=o, count=n)
+                            for (a, c, s, o), n in sorted(taken.items()) if a == account]  # fmt: skip
+                    ctx = Ctx(account, "fence", tx, self._world, self._settings)
+                    await emit(ctx, FLUSHED, account, Flushed(uses=uses))
         except Exception:
             for key, n in taken.items():
                 self._uses[key] = self._uses.get(key, 0) + n
@@ -73,3 +104,6 @@ class Usage:
                 await self.flush()
             except Exception:
                 log.exception("usage.flush_failed")
+
+
+USAGE = Api("usage", "Usage", "What scopes are used for.", operations=(), events=(FLUSHED,))

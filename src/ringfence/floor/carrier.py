@@ -7,16 +7,24 @@ Numbers with certain ends behave in certain ways, for tests: see BEHAVIOURS and 
 import math
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from hashlib import blake2b
 
 from ringfence.store.statement import Row
 
 from .calls import Call
-from .events import Quality
+from .events import CustomFields, Quality
 from .telephony import Due, Order, Signal
 
 NAME = "simulated"
 DISPOSITIONS = ("Resolved", "Follow-up needed", "Sale", "Complaint", "Wrong number", "Information given")
+NOTES = {
+    "Follow-up needed": "Will be called again tomorrow",
+    "Complaint": "Has been waiting for a reply for a week",
+    "Sale": "Asked for the offer in writing",
+}
+REASONS = ("The sound broke off", "There was an echo")  # for a line that was rated poor
+TOPICS = ("delivery", "invoice", "return", "subscription")  # of an order
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +47,9 @@ class Habits:
     silent: float = 0.05  # share of menus at which nothing is pressed
     strays: float = 0.02  # … or a key that means nothing
     poor: float = 0.04  # share of conversations with poor audio
+    rates: float = 0.3  # share of conversations whose agent rates the line …
+    notes: float = 0.1  # … writes notes …
+    files: float = 0.15  # … fills in custom fields
 
 
 # what a contact's number ends with -> how they behave
@@ -162,10 +173,35 @@ class Simulated:
     async def carry_out(self, orders: Sequence[Order]) -> None:
         """Nothing to do: what happens was foreseen."""
 
-    def after_call_work(self, call: Call, leg: str, agent: str) -> tuple[float, str | None, str | None]:
+    def after_call_work(self, call: Call, leg: str, agent: str) -> tuple[float, Signal]:
         u = self._u(call.id, f"wrap up {leg} {agent}")
         disposition = DISPOSITIONS[int(self._u(call.id, f"disposition {leg}") ** 2 * len(DISPOSITIONS))]
-        return max(self._around(self.habits.wrap_up, u), 1.0 / self.speed), disposition, None
+        rating = self._rating(self._u(call.id, f"rating {leg}"))
+        filed = Signal(
+            "wrapped_up",
+            disposition=disposition,
+            notes=NOTES.get(disposition) if u < self.habits.notes else None,
+            rating=rating,
+            rating_reason=REASONS[leg[-1] < "8"] if rating is not None and rating < 3 else None,
+            custom_fields=self._fields(call, self._u(call.id, f"fields {leg}")),
+        )
+        return max(self._around(self.habits.wrap_up, u), 1.0 / self.speed), filed
+
+    def _rating(self, u: float) -> int | None:
+        """What an agent thought of the line, where they say it: mostly that it was good."""
+        return 5 - int((u / self.habits.rates) ** 3 * 5) if u < self.habits.rates else None
+
+    def _fields(self, call: Call, u: float) -> CustomFields | None:
+        """An order that the call was about."""
+        if u >= self.habits.files:
+            return None
+        u /= self.habits.files
+        return CustomFields(
+            int_1=100_000 + int(u * 900_000),
+            float_1=round(5 + 495 * u * u, 2),
+            text_1=TOPICS[int(u * 997) % len(TOPICS)],
+            timestamp_1=datetime.fromtimestamp(int(call.started - 86400 * 30 * u), UTC),
+        )
 
     def quality(self, call: Call, leg: str, at: float) -> Quality | None:
         u = self._u(call.id, f"quality {leg}")

@@ -14,7 +14,7 @@ from ringfence.kernel.catalog import EventType
 from . import engine, events, live, signals, telling
 from .calls import By, Call, Impossible, Leg, Queue
 from .flows import FlowDocument, Value, typed
-from .inbox import CancelCallback, Incoming, SetStatus, Signalled, StartInteraction, WrappedUp
+from .inbox import CancelCallback, Incoming, SetStatus, Signalled, StartInteraction, TimeOff, WrappedUp
 from .interactions import Callback, CallbackState, Execution, Interaction, Try, moment, whole
 from .live import OFFLINE, WRAPPING_UP, Desk, Floor, Move
 from .roster import Roster
@@ -146,11 +146,20 @@ class Centre:
             self.floor.set_status(command.user, command.status, at)
             self._settle(at)
 
+    def time_off(self, command: TimeOff, at: float) -> None:
+        """An agent's time off begins or is over, also of somebody who is not of the account any more."""
+        self.floor.time_off(command.user, command.status, at)
+        self._settle(at)
+
     def wrapped_up(self, command: WrappedUp, at: float) -> None:
         """An agent says that the work after a call is done."""
         desk = self.floor.desks.get(command.user)
         if desk is not None and desk.status == WRAPPING_UP:
-            self._wrap_up(desk, Signal("wrapped_up", disposition=command.disposition, notes=command.notes), at)
+            filed = Signal(
+                "wrapped_up", disposition=command.disposition, notes=command.notes, rating=command.rating,
+                rating_reason=command.rating_reason, custom_fields=command.custom_fields,
+            )  # fmt: skip
+            self._wrap_up(desk, filed, at)
             self._settle(at)
 
     def signalled(self, command: Signalled, at: float) -> None:
@@ -435,10 +444,9 @@ class Centre:
                 return
             leg = next((one for one in reversed(it.call.legs) if one.agent == move.user), it.call.legs[-1])
             desk.filing = telling.facts(self, it) | {"leg_id": leg.id, "user_id": move.user}
-            seconds, disposition, notes = self.carrier.after_call_work(it.call, leg.id, move.user)
+            seconds, filed = self.carrier.after_call_work(it.call, leg.id, move.user)
             if seconds > 0:
-                signal = Signal("wrapped_up", disposition=disposition, notes=notes)
-                due = Due(move.at + seconds, "wrap_up", signal)
+                due = Due(move.at + seconds, "wrap_up", filed)
                 desk.timers = [due]
                 self._push(due, agent=move.user)
 
@@ -446,12 +454,8 @@ class Centre:
         for due in desk.timers:
             due.phase = ""
         desk.timers = []
-        told = desk.filing | {
-            "disposition": signal.disposition,
-            "notes": signal.notes,
-            "after_call_work_time": whole(at - desk.since),
-        }
         if desk.filing:
+            told = desk.filing | telling.filed(signal) | {"after_call_work_time": whole(at - desk.since)}
             self.tell(events.DISPOSED, desk.filing["call_id"], at, told)
         desk.filing = {}
         self.floor.wrapped_up(desk.user, at)

@@ -1,4 +1,4 @@
-"""Writing the directory: accounts, roles, people, ring groups and numbers. Declared in a file, not by the APIs."""
+"""Writing the directory: accounts, roles, people, teams, ring groups, numbers. Declared in a file, not by the APIs."""
 
 from typing import Any, Literal
 
@@ -12,10 +12,11 @@ from ringfence.kernel.problems import NOT_FOUND, Fault, wrong
 from ringfence.kernel.shapes import Shape
 from ringfence.store.columns import Json, Moment
 from ringfence.store.outbox import emit
-from ringfence.store.query import ACCOUNT, Row, Statement, adding, all_rows, change, find, mine
+from ringfence.store.query import ACCOUNT, Row, Statement, adding, all_rows, change, find, mine, one
 from ringfence.store.tables.floor import business_hours
-from ringfence.store.tables.identity import accounts, numbers, ring_group_users, ring_groups, roles, users
+from ringfence.store.tables.identity import accounts, numbers, ring_group_users, ring_groups, roles, teams, users
 
+from . import channels
 from .events import EVENTS, HOURS_CHANGED, HoursFacts
 
 
@@ -29,6 +30,12 @@ class UserFacts(Shape):
     email: str
     active: bool
     roles: list[str]
+    team_id: str | None = None
+
+
+class TeamFacts(Shape):
+    id: str
+    name: str
 
 
 class Named(Shape):
@@ -58,6 +65,7 @@ RING_GROUP_CHANGED = EventType("ring_group.changed", Named, "A ring group was ma
 MEMBERSHIP_CHANGED = EventType(
     "user.ring_groups_changed", MembershipFacts, "A person joined or left ring groups", "users:read"
 )
+TEAM_CHANGED = EventType("team.changed", TeamFacts, "A team was made", "users:read")
 NUMBER_CHANGED = EventType("number.changed", NumberFacts, "A phone number was added or relabelled", "account:read")
 
 ADD_ACCOUNT, ADD_USER = adding(accounts, everywhere=True), adding(users)
@@ -78,7 +86,7 @@ SET_ROLE = Statement(
         index_elements=[roles.c.account_id, roles.c.name], set_={"scopes": bindparam("allowed", type_=Json)}
     )
 )
-USER_FIELDS = ("name", "active", "gender", "extension", "external_phone_number", "roles")
+USER_FIELDS = ("name", "active", "gender", "extension", "external_phone_number", "team_id", "roles")
 SET_USER = Statement(
     update(users)
     .where(users.c.account_id == ACCOUNT, users.c.id == bindparam("user"))
@@ -86,6 +94,11 @@ SET_USER = Statement(
         {field: bindparam(f"new_{field}", type_=users.c[field].type) for field in USER_FIELDS}
         | {"updated_at": bindparam("at", type_=Moment)}
     )
+)
+ALL_TEAMS = Statement(mine(teams).order_by(teams.c.name))
+TEAM_BY_NAME = Statement(mine(teams, teams.c.id).where(teams.c.name == bindparam("name")))
+ADD_TEAM = Statement(
+    upsert(teams).values(account_id=ACCOUNT, id=bindparam("team"), name=bindparam("name")).on_conflict_do_nothing()
 )
 SET_PASSWORD = Statement(
     update(users)
@@ -174,7 +187,18 @@ async def set_role(ctx: Ctx, *, name: str, scopes: list[str]) -> None:
 
 
 def _facts(id: str, email: str, facts: Row) -> UserFacts:
-    return UserFacts(id=id, email=email, active=facts["active"], roles=list(facts["roles"]))
+    team = facts.get("team_id")
+    return UserFacts(id=id, email=email, active=facts["active"], roles=list(facts["roles"]), team_id=team)
+
+
+async def team_of(ctx: Ctx, name: str) -> str:
+    """The id of a team, made where there is none of that name: 24 hex digits."""
+    id = ctx.new_id()
+    if await change(ctx, ADD_TEAM, team=id, name=name):
+        await emit(ctx, TEAM_CHANGED, id, TeamFacts(id=id, name=name))
+        return id
+    found: str = (await one(ctx, TEAM_BY_NAME, name=name))["id"]
+    return found
 
 
 async def create_user(ctx: Ctx, *, email: str, password_hash: str | None, facts: dict[str, Any]) -> str:
@@ -279,7 +303,9 @@ FLOOR = Api(
         USER_CHANGED,
         RING_GROUP_CHANGED,
         MEMBERSHIP_CHANGED,
+        TEAM_CHANGED,
         NUMBER_CHANGED,
         *EVENTS,
+        *channels.EVENTS,
     ),
 )

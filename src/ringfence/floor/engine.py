@@ -8,10 +8,11 @@ from jsonpointer import JsonPointerException, resolve_pointer
 
 from .board import Demand
 from .calls import Queue
-from .events import FLOW_EVENT, FLOW_FINISHED, FLOW_STARTED, STEP_FINISHED
+from .events import CONSENT_ANSWERED, FLOW_EVENT, FLOW_FINISHED, FLOW_STARTED, STEP_FINISHED
 from .flows import (
     AnyStep,
     Assign,
+    BiometricsConsent,
     BusinessHours,
     Decision,
     End,
@@ -34,6 +35,7 @@ from .telephony import Due, Order, Signal
 if TYPE_CHECKING:
     from .centre import Centre
 
+AGREES, REFUSES = "1", "2"  # keys of who is asked for their consent
 MOST_STEPS = 1000  # of one execution: a circle without an end stops here
 SPOKEN = 14.0  # characters a second
 CALLBACK_LIFE = 86_400.0  # seconds that a callback which a flow places stays open
@@ -165,10 +167,13 @@ def _enter(centre: "Centre", it: Interaction, step: AnyStep, at: float) -> str |
             _say(centre, it, step.text, at)
         case Play():
             _order(centre, it, "say", at, text=step.audio, seconds=step.seconds)
-        case Menu():
+        case BiometricsConsent() if it.contact_id is None:
+            return "unknown_contact"
+        case Menu() | BiometricsConsent():
             seconds = round(len(step.prompt) / SPOKEN, 2) + step.patience
             prompt = filled(step.prompt, variables(it))
-            _order(centre, it, "ask", at, text=prompt, seconds=seconds, options=list(step.options))
+            keys = list(step.options) if isinstance(step, Menu) else [AGREES, REFUSES]
+            _order(centre, it, "ask", at, text=prompt, seconds=seconds, options=keys)
             # a real carrier tells what was pressed; that nothing was, the floor also notices by itself
             centre.due(it, Due(at + seconds + 2.0, "step", Signal("silent")))
         case Decision():
@@ -262,7 +267,12 @@ def signal(centre: "Centre", it: Interaction, given: Signal, at: float) -> None:
             if step.variable:
                 execution.variables[step.variable] = given.digit
             go(centre, it, given.digit, at)
-        case "pressed" | "silent", Menu():
+        case "pressed", BiometricsConsent() if given.digit in (AGREES, REFUSES):
+            agrees = given.digit == AGREES
+            told = {"contact_id": it.contact_id, "flow_id": execution.flow, "consented": agrees}
+            centre.tell(CONSENT_ANSWERED, it.call.id, at, {"interaction_id": it.call.id} | told)
+            go(centre, it, "consented" if agrees else "refused", at)
+        case "pressed" | "silent", Menu() | BiometricsConsent():
             execution.tries += 1
             if execution.tries < step.tries:
                 centre.cancel(it, "step")

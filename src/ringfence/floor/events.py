@@ -4,7 +4,9 @@ Times are RFC 3339 in UTC, durations whole seconds. The key of an event is its c
 """
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+import msgspec
 
 from ringfence.kernel.catalog import EventType
 from ringfence.kernel.shapes import Shape
@@ -125,19 +127,44 @@ class CallEnded(CallFacts, kw_only=True):
     ended_by: By
     ring_groups: list[str]
     user_id: str | None  # who was talked to last
+    first_user_id: str | None = None  # who answered first
+    speed_to_answer: int | None = None  # how long the contact waited for them
     legs: int
     transfers: int
     recorded: bool = False
 
 
+Rating = Annotated[int, msgspec.Meta(ge=1, le=5)]
+Whole = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
+Fraction = Annotated[float, msgspec.Meta(ge=-1e300, le=1e300)]
+Line = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"^[^\x00]*\Z")]
+
+
+class CustomFields(Shape, forbid_unknown_fields=True, omit_defaults=True):
+    """What an account files with an interaction of its own accord; a field that is left out keeps what it held."""
+
+    int_1: Whole | None = None
+    int_2: Whole | None = None
+    float_1: Fraction | None = None
+    float_2: Fraction | None = None
+    text_1: Line | None = None
+    text_2: Line | None = None
+    text_3: Line | None = None
+    text_4: Line | None = None
+    timestamp_1: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+
+
 class Disposed(CallFacts, kw_only=True):
-    """After-call work is done: how the conversation was filed."""
+    """After-call work is done: how the conversation was filed, and what the agent thought of the line."""
 
     leg_id: str
     user_id: str
     disposition: str | None
     notes: str | None
     after_call_work_time: int
+    rating: Rating | None = None  # from 1, poor, to 5
+    rating_reason: str | None = None
+    custom_fields: CustomFields | None = None
 
 
 class CallForgotten(Shape):
@@ -196,6 +223,15 @@ class FlowEvent(Shape):
     data: dict[str, str]
 
 
+class ConsentAnswered(Shape):
+    """A contact was asked in a flow whether their voice may be known, and answered."""
+
+    interaction_id: str
+    contact_id: str | None
+    flow_id: str
+    consented: bool
+
+
 class CallbackFacts(Shape):
     """A callback in a new state."""
 
@@ -220,6 +256,14 @@ class RecordingDeleted(RecordingFacts, kw_only=True):
     """The audio is gone; that there was a recording is still known."""
 
     reason: Literal["deleted", "expired"]  # by an administrator, or by retention
+
+
+class MediaRequested(Shape):
+    """Somebody was given a signed link to the audio of a recording."""
+
+    id: str
+    call_id: str
+    type: str
 
 
 class FlowPublished(Shape):
@@ -249,16 +293,21 @@ FLOW_STARTED = EventType("flow.started", FlowStarted, "An execution of a flow be
 STEP_FINISHED = EventType("flow.step_finished", StepFinished, "A step of a flow was left", STARTS_FLOWS)
 FLOW_FINISHED = EventType("flow.finished", FlowFinished, "An execution of a flow was over", STARTS_FLOWS)
 FLOW_EVENT = EventType("flow.event", FlowEvent, "A flow sent an event", STARTS_FLOWS)
+CONSENT_ANSWERED = EventType("biometrics.consent_answered", ConsentAnswered, "A contact answered in a flow")
 FLOW_PUBLISHED = EventType("flow.published", FlowPublished, "A version of a flow was published", STARTS_FLOWS)
 CALLBACK_CHANGED = EventType("callback.changed", CallbackFacts, "A callback changed its state", ASKS_FOR_CALLBACKS)
 RECORDING_CREATED = EventType("recording.created", RecordingFacts, "A conversation was recorded", READS_CALLS)
 RECORDING_DELETED = EventType("recording.deleted", RecordingDeleted, "A recording's audio was dropped", READS_CALLS)
+MEDIA_REQUESTED = EventType(
+    "recording.media_requested", MediaRequested, "A link to the audio of a recording was given out", READS_CALLS
+)
 HOURS_CHANGED = EventType("business_hours.changed", HoursFacts, "Business hours were declared", "account:read")
 
 EVENTS = (
     CALL_STARTED, CALL_QUEUED, CALL_RINGING, RING_FINISHED, CALL_ANSWERED, CALL_HELD, CALL_RESUMED, LEG_FINISHED,
     CALL_ENDED, DISPOSED, CALL_FORGOTTEN, STATUS_CHANGED, FLOW_STARTED, STEP_FINISHED, FLOW_FINISHED, FLOW_EVENT,
-    FLOW_PUBLISHED, CALLBACK_CHANGED, RECORDING_CREATED, RECORDING_DELETED, HOURS_CHANGED,
+    CONSENT_ANSWERED, FLOW_PUBLISHED, CALLBACK_CHANGED, RECORDING_CREATED, RECORDING_DELETED, MEDIA_REQUESTED,
+    HOURS_CHANGED,
 )  # fmt: skip
 
 Told = tuple[EventType, str, float, Any]  # type, key, when (seconds since 1970), data as builtins

@@ -1,4 +1,4 @@
-"""Forgetting people on the floor (GDPR): who called goes out of their calls, callbacks and what was told of them.
+"""Forgetting people on the floor (GDPR): who called goes out of their calls, callbacks, messages and what was told.
 
 When they called, how long it took and who answered stays: that is about the centre, and about nobody any more.
 """
@@ -14,11 +14,13 @@ from ringfence.kernel.shapes import Shape
 from ringfence.store.columns import Json
 from ringfence.store.outbox import FOR_KEY, emit
 from ringfence.store.query import ACCOUNT, Row, Statement, all_rows, change, mine
-from ringfence.store.tables.floor import callbacks, interactions
+from ringfence.store.tables.floor import callbacks, desks, interactions
 from ringfence.store.tables.log import events
 from ringfence.store.work import enqueue
 
-from .events import CALL_FORGOTTEN, FLOW_EVENT, CallForgotten
+from . import channel_log
+from .channels import BY_TYPE
+from .events import CALL_FORGOTTEN, DISPOSED, FLOW_EVENT, CallForgotten
 
 ERASED = "contact.erased"  # told by the Contacts API
 CHUNK = 20  # calls forgotten in one transaction
@@ -33,6 +35,7 @@ FORGET_CALL = Statement(
     .where(interactions.c.account_id == ACCOUNT, interactions.c.id == bindparam("call"))
     .values(contact_number="", contact_id=None, doc=bindparam("new_doc", type_=Json))
 )
+DESKS = Statement(mine(desks, desks.c.doc))
 FORGET_CALLBACK = Statement(
     update(callbacks)
     .where(callbacks.c.account_id == ACCOUNT, callbacks.c.id == bindparam("call"))
@@ -59,13 +62,18 @@ async def notice(ctx: Ctx, event: Row) -> None:
 
 
 async def forget(ctx: Ctx, args: Forgotten) -> None:
-    """The job: some calls, and the next ones; calls that still go on are left until they are over."""
+    """The job: some messages, answers and calls, then the next.
+
+    Calls that go on, or that an agent still files, are left until that is over.
+    """
+    more = await channel_log.forget_some(ctx, args.contact)
     found = await all_rows(ctx, THEIRS, contact=args.contact, limit=CHUNK)
-    over = [row for row in found if row["state"] == "ended"]
+    filed = {row["doc"]["filing"]["call_id"] for row in await all_rows(ctx, DESKS) if row["doc"].get("filing")}
+    over = [row for row in found if row["state"] == "ended" and row["id"] not in filed]
     for row in over:
         await _forget_call(ctx, row)
-    if found:
-        await enqueue(ctx, FORGET, args, due=ctx.now() + (timedelta(0) if over else LATER))
+    if found or more:
+        await enqueue(ctx, FORGET, args, due=ctx.now() + (timedelta(0) if over or more else LATER))
 
 
 async def _forget_call(ctx: Ctx, row: Row) -> None:
@@ -78,13 +86,24 @@ async def _forget_call(ctx: Ctx, row: Row) -> None:
         [asked] = await all_rows(ctx, CALLBACK, call=row["id"])
         await change(ctx, FORGET_CALLBACK, call=row["id"], new_asked=asked["asked"] | {"context": None})
     await change(ctx, FORGET_CALL, call=row["id"], new_doc=document)
-    for event in await all_rows(ctx, FOR_KEY, key=row["id"]):
+    told = await all_rows(ctx, FOR_KEY, key=row["id"])
+    await channel_log.forget_in(ctx, [event for event in told if event["type"] in BY_TYPE])
+    for event in told:
+        if event["type"] in BY_TYPE:
+            continue
         data = event["data"] | {name: "" if name != "contact_id" else None for name in NUMBERS if name in event["data"]}
         if event["type"] == FLOW_EVENT.name:
             data["data"] = {}
+        if event["type"] == DISPOSED.name:
+            data |= {"notes": None, "custom_fields": _impersonal(data.get("custom_fields"))}
         if data != event["data"]:
             await change(ctx, FORGET_EVENT, event=event["id"], new_data=data)
     await emit(ctx, CALL_FORGOTTEN, row["id"], CallForgotten(call_id=row["id"]))
+
+
+def _impersonal(fields: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Custom fields without those that hold whatever somebody typed."""
+    return {name: value for name, value in fields.items() if not name.startswith("text_")} if fields else fields
 
 
 FORGET = Job("floor.forget", Forgotten, forget)

@@ -11,6 +11,7 @@ from ringfence.store.columns import Json, among
 from ringfence.store.statement import Statement, adding
 from ringfence.store.tables.floor import floor_inbox
 
+from .events import CustomFields, Line, Rating
 from .flows import Value
 from .telephony import Signal
 
@@ -63,6 +64,13 @@ class SetStatus(Command, frozen=True, kw_only=True, tag="status"):
     status: str
 
 
+class TimeOff(Command, frozen=True, kw_only=True, tag="time_off"):
+    """An agent's time off has begun, with the status that they have for it; without one, it is over."""
+
+    user: str
+    status: str | None = None
+
+
 class Signalled(Command, frozen=True, kw_only=True, tag="signal"):
     """A carrier, or a person at a console, tells what happened to a call."""
 
@@ -74,8 +82,11 @@ class WrappedUp(Command, frozen=True, kw_only=True, tag="wrapped_up"):
     """An agent has done the work after a call."""
 
     user: str
-    disposition: str | None = None
-    notes: str | None = None
+    disposition: Line | None = None
+    notes: Line | None = None
+    rating: Rating | None = None
+    rating_reason: Line | None = None
+    custom_fields: CustomFields | None = None
 
 
 class Reload(Command, frozen=True, kw_only=True, tag="reload"):
@@ -83,7 +94,7 @@ class Reload(Command, frozen=True, kw_only=True, tag="reload"):
 
 
 AnyCommand = (
-    StartInteraction | Incoming | AskCallback | CancelCallback | SetStatus | Signalled | WrappedUp | Reload
+    StartInteraction | Incoming | AskCallback | CancelCallback | SetStatus | TimeOff | Signalled | WrappedUp | Reload
 )  # fmt: skip
 
 

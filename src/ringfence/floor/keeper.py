@@ -246,6 +246,8 @@ class Keeper:
                 centre.cancel_callback(command, now)
             case inbox.SetStatus():
                 centre.set_status(command, now)
+            case inbox.TimeOff():
+                centre.time_off(command, now)
             case inbox.WrappedUp():
                 centre.wrapped_up(command, now)
             case inbox.Signalled():

@@ -31,8 +31,14 @@ class Desk(msgspec.Struct):
     idle_since: float = 0.0  # since when they have been free, over several waits for a caller
     call: str | None = None
     then: str | None = None
+    off: str | None = None  # the status of a time off that goes on
+    back: str | None = None  # what they chose during it, for when it is over
     timers: list[Due] = []
     filing: dict[str, Any] = {}  # the conversation that after-call work is about, as events tell of it
+
+    @property
+    def is_at_work(self) -> bool:
+        return self.status not in (OFFLINE, self.off)
 
 
 class Move(NamedTuple):
@@ -79,8 +85,8 @@ class Floor:
     def let_go_of(self, desk: Desk, at: float) -> None:
         """The call that an agent was on cannot be gone on with: they are away until they say otherwise."""
         desk.call, desk.then = None, None
-        if desk.status == BUSY:
-            self._become(desk, AWAY, at)
+        if desk.status == BUSY or (desk.status == AVAILABLE and desk.off is not None):
+            self._become(desk, desk.off or AWAY, at)
         self.touched[desk.user] = desk
 
     def restore_free(self, user: str, at: float) -> None:
@@ -95,7 +101,7 @@ class Floor:
             if len(self._staffed) > 1000:
                 self._staffed.clear()
             found = self._staffed[demand] = any(
-                self.desks[user].status != OFFLINE and fits(demand, agent) for user, agent in self.board.agents.items()
+                self.desks[user].is_at_work and fits(demand, agent) for user, agent in self.board.agents.items()
             )
         return found
 
@@ -116,6 +122,10 @@ class Floor:
         desk = self._desk(user)
         if not is_chosen(status):
             raise Impossible(f"{status} is no status that a person chooses")
+        if desk.off is not None:
+            desk.back = status
+            self.touched[user] = desk
+            return
         if desk.call is not None or desk.status == WRAPPING_UP:
             desk.then = status
             self.touched[user] = desk
@@ -128,6 +138,22 @@ class Floor:
             return
         self.board.occupy(user)
         self._become(desk, status, at)
+
+    def time_off(self, user: str, status: str | None, at: float) -> None:
+        """Time off begins, with a status of its own; a call is finished first. None: it is over, and the person has
+        the status that they chose meanwhile, or is offline."""
+        desk = self._desk(user)
+        before, desk.off = desk.off, status
+        self._staffed.clear()
+        self.touched[user] = desk
+        busy = desk.call is not None or desk.status == WRAPPING_UP
+        if status is None:
+            chosen, desk.back = desk.back, None
+            if before is not None and (chosen or not busy):
+                self.set_status(user, chosen or OFFLINE, at)
+        elif not busy and desk.status != status:
+            self.board.occupy(user)
+            self._become(desk, status, at)
 
     def wrapped_up(self, user: str, at: float) -> None:
         """After-call work is over: the status chosen meanwhile, or available."""
@@ -281,7 +307,7 @@ class Floor:
 
     def _become(self, desk: Desk, status: str, at: float) -> None:
         self.moves.append(Move(desk.user, desk.status, desk.since, status, at, desk.call))
-        if OFFLINE in (desk.status, status):
+        if OFFLINE in (desk.status, status) or desk.off is not None:
             self._staffed.clear()
         desk.status, desk.since = status, at
         self.touched[desk.user] = desk
@@ -306,6 +332,9 @@ class Floor:
 
     def _free(self, desk: Desk, at: float, *, idle_since: float) -> None:
         status, desk.then = desk.then or AVAILABLE, None
+        if desk.off is not None:
+            desk.back = desk.back or (status if status != AVAILABLE else None)
+            status = desk.off
         self.touched[desk.user] = desk
         if status != desk.status:
             self._become(desk, status, at)

@@ -96,6 +96,20 @@ class Menu(Step, tag="menu", kw_only=True):
         yield "prompt", self.prompt
 
 
+class BiometricsConsent(Step, tag="biometrics_consent", kw_only=True):
+    """Asks whether the contact's voice may be known: 1 agrees, 2 refuses. `unknown_contact`: nobody to agree."""
+
+    prompt: Spoken
+    patience: Annotated[float, msgspec.Meta(ge=1, le=120)] = 8.0  # seconds to wait for a key
+    tries: Annotated[int, msgspec.Meta(ge=1, le=10)] = 2
+
+    def ways(self) -> tuple[str, ...]:
+        return ("consented", "refused", "no_input", "invalid", "unknown_contact")
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        yield "prompt", self.prompt
+
+
 class Condition(Shape, kw_only=True, forbid_unknown_fields=True):
     """`exit` is taken where the variable compares so to the value."""
 
@@ -221,7 +235,7 @@ class End(Step, tag="end", kw_only=True):
 
 AnyStep = (
     Start | Say | Play | Menu | Decision | SetVariable | BusinessHours | HttpRequest | Assign | PlaceCallback
-    | Voicemail | SendEvent | End
+    | Voicemail | SendEvent | BiometricsConsent | End
 )  # fmt: skip
 
 

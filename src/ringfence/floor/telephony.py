@@ -12,7 +12,7 @@ import msgspec
 from ringfence.store.statement import Row
 
 from .calls import By, Call
-from .events import Quality
+from .events import CustomFields, Quality, Rating
 
 What = Literal[
     "played", "pressed", "silent",  # of what the contact is told and asked
@@ -38,6 +38,9 @@ class Signal(msgspec.Struct, omit_defaults=True, frozen=True):
     values: dict[str, str | int | float | bool | None] = {}  # of variables
     disposition: str | None = None
     notes: str | None = None
+    rating: Rating | None = None  # of the line
+    rating_reason: str | None = None
+    custom_fields: CustomFields | None = None
     order: str = ""  # the order that it answers, where there is one
 
 
@@ -80,8 +83,8 @@ class Carrier(Protocol):
         """Do it. The signals come to `inbox.signal` later."""
         ...
 
-    def after_call_work(self, call: Call, leg: str, agent: str) -> tuple[float, str | None, str | None]:
-        """Seconds that an agent works after a conversation, the disposition, notes. 0 seconds: the agent says when."""
+    def after_call_work(self, call: Call, leg: str, agent: str) -> tuple[float, Signal]:
+        """Seconds that an agent works after a conversation, and how it is filed. 0 seconds: the agent says when."""
         ...
 
     def quality(self, call: Call, leg: str, at: float) -> Quality | None:

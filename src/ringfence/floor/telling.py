@@ -2,11 +2,14 @@
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from ringfence.kernel.catalog import EventType
 
 from . import events
 from .calls import Attempt, By, Leg
 from .interactions import Interaction, moment, whole
+from .telephony import Signal
 
 if TYPE_CHECKING:
     from .centre import Centre
@@ -46,6 +49,18 @@ def attempt_finished(centre: "Centre", it: Interaction, attempt: Attempt) -> Non
     centre.tell(events.RING_FINISHED, it.call.id, at, all_of_it)
 
 
+def filed(signal: Signal) -> dict[str, Any]:
+    """What an agent says of a conversation when the work after it is done."""
+    fields = signal.custom_fields
+    return {
+        "disposition": signal.disposition,
+        "notes": signal.notes,
+        "rating": signal.rating,
+        "rating_reason": signal.rating_reason,
+        "custom_fields": msgspec.to_builtins(fields) if fields is not None else None,
+    }
+
+
 def leg_finished(centre: "Centre", it: Interaction, leg: Leg, at: float) -> None:
     call = it.call
     talked = leg.answered is not None
@@ -75,6 +90,7 @@ def leg_finished(centre: "Centre", it: Interaction, leg: Leg, at: float) -> None
 
 def call_ended(centre: "Centre", it: Interaction, by: By, at: float) -> None:
     call, legs = it.call, it.call.legs
+    answered = next((leg for leg in legs if leg.answered is not None), None)
     told = {
         "type": legs[-1].type if legs else None,
         "started_at": moment(call.started),
@@ -87,6 +103,8 @@ def call_ended(centre: "Centre", it: Interaction, by: By, at: float) -> None:
         "ended_by": by,
         "ring_groups": list(dict.fromkeys(name for leg in legs for name in leg.ring_groups)),
         "user_id": next((leg.agent for leg in reversed(legs) if leg.agent is not None), None),
+        "first_user_id": answered.agent if answered is not None else None,
+        "speed_to_answer": whole(answered.wait) if answered is not None else None,
         "legs": len(legs),
         "transfers": sum(1 for leg in legs if leg.transfer_in is not None),
         "recorded": it.recordings > 0,

@@ -125,7 +125,8 @@ class Operation:
     writes: bool | None = None  # None: all but GET do
     takes: type | None = None  # what the form or query holds, where the handler reads the request itself
     gives: type | None = None  # what a Plain answer holds
-    serves: str = ""  # content type of the File that it answers with
+    serves: str = ""  # content type of the File that it answers with; several are separated by commas
+    or_status: int | None = None  # of its other good answer, with the same body: on to somewhere else, or as before
     ages: str = ""  # begin of the names of two settings: `…_deprecation` and `…_sunset`, days for headers
     deprecated: str = ""  # the day since which the contract calls it deprecated
 

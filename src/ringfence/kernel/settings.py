@@ -1,6 +1,7 @@
 """Settings: one field per key, read from the environment (`RINGFENCE_*`) and an optional TOML file."""
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -62,6 +63,9 @@ class Settings:
     recordings_retention: int = key(0, "Seconds after which the audio of a recording is dropped; 0 for never.")
     recordings_encryption: bool = key(False, "Encrypt the audio of recordings where it is kept.")
     recordings_link_lifetime: int = key(3600, "Seconds for which a signed URL gives the audio of a recording.")
+    report_jobs: int = key(100, "Jobs that write reports, not yet over, that an account may have.")
+    reports_retention: int = key(30 * 86400, "Seconds after which the file of a report is deleted; 0 for never.")
+    report_link_lifetime: int = key(3600, "Seconds for which a signed URL gives the file of a report.")
     private_receivers: bool = key(False, "Let callbacks call http and addresses that are not public.")
     event_subscriptions: int = key(100, "Subscriptions to events that an account may have.")
     delivery_patience: float = key(10.0, "Seconds that a receiver of events has to answer.")
@@ -69,6 +73,25 @@ class Settings:
     secret_overlap: int = key(86400, "Seconds for which a replaced webhook secret still signs beside the new one.")
     flows_rate_limit: int = key(2, "Interactions per second that an account may start through flows; 0 for no limit.")
     callback_duplicates: bool = key(False, "Let there be several open callbacks between the same two numbers.")
+    strict_contract: bool = key(False, "Refuse what the documented contract refuses, also where nothing is lost by it.")
+    guardian_probability: float = key(0.001, "Chance below which what people did is out of the ordinary.")
+    guardian_failed_logins: int = key(8, "Wrong passwords for one person within an hour that make a case.")
+    guardian_travel_speed: int = key(900, "Kilometres per hour between two logins that nobody travels at.")
+    guardian_unusual_hours: int = key(2, "Hours from any at which a person was ever active that make a case.")
+    guardian_known_days: int = key(10, "Days with activity after which a person's hours are known.")
+    guardian_exports: int = key(10, "Reports asked for by one person or client within an hour that make a case.")
+    guardian_contact_changes: int = key(200, "Changes to contacts by one person or client in an hour that make a case.")
+    guardian_recordings: int = key(30, "Recordings fetched by one person or client within a day that make a case.")
+    guardian_holds: int = key(5, "Contacts that an agent put on hold and hung up on within a day that make a case.")
+    guardian_short_talks: int = key(8, "Contacts that an agent hung up on at once, within a day that make a case.")
+    guardian_flips: int = key(10, "Times that an agent was available for a moment only, within a day that make a case.")
+    guardian_aways: int = key(5, "Times that an agent went away while callers waited, within a day that make a case.")
+    guardian_refusals: int = key(10, "Calls that an agent rejected or ignored within a day that make a case.")
+    guardian_scope_use: int = key(900, "Seconds after a new scope for reports within which using it makes a case.")
+    guardian_day: str = key("07:00-20:00", "When flows are published from Monday to Friday; all else makes a case.")
+    guardian_codec: str = key("G.711", "Codec whose impairments scores of call quality are computed with.")
+    guardian_affected_mos: float = key(3.6, "Mean opinion score below which a call was affected.")
+    guardian_retention: int = key(365 * 86400, "Seconds for which sessions and cases are kept; 0 for ever.")
     demo_calls: int = key(400, "Calls of an average day in the demo centre; 0 for a centre where nobody calls.")
     connections: int = key(10, "PostgreSQL connections of one process.")
     access_log: bool = key(False, "Log every request, not only those that failed on our side.")
@@ -81,7 +104,12 @@ class Settings:
 
 WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 DAYS = ("ring_groups_deprecation", "ring_groups_sunset")
-CHOICES = {"token_algorithm": ("ES256", "RS256"), "log_format": ("text", "json")}
+CHOICES = {
+    "token_algorithm": ("ES256", "RS256"),
+    "log_format": ("text", "json"),
+    "guardian_codec": ("G.711", "G.711 with concealment", "G.729A", "G.723.1"),
+}
+SPANS = ("guardian_day",)
 
 
 class BadSetting(Exception):
@@ -113,6 +141,8 @@ def _typed(name: str, kind: Any, value: Any, where: str) -> Any:
         raise BadSetting(f"{where} must be zero or more, not {value!r}.")
     if name in DAYS and typed and not _is_day(typed):
         raise BadSetting(f"{where} must be a day as in 2026-07-31, not {value!r}.")
+    if name in SPANS and not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-4]):[0-5]\d", typed):
+        raise BadSetting(f"{where} must be a span of a day as in 07:00-20:00, not {value!r}.")
     if name in CHOICES and typed not in CHOICES[name]:
         raise BadSetting(f"{where} must be {' or '.join(CHOICES[name])}, not {value!r}.")
     return typed

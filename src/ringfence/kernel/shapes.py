@@ -87,12 +87,17 @@ class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     cursors: Cursors | None = None  # of a list that is walked by cursor
     also: Mapping[str, Any] = {}  # members that the API puts beside those of paging
     counts_all: bool = False  # whether the API calls the total `count` too
+    headers: tuple[tuple[str, str], ...] = ()  # of the answer
 
     def map(self, into: Callable[[T], U]) -> "Page[U]":
         """The same page with each item shown as another."""
         items: Any = [into(item) for item in self.items]
         found: Any = msgspec.structs.replace(self, items=items)
         return cast("Page[U]", found)
+
+
+class Listed(Page[T], Generic[T], frozen=True, kw_only=True):
+    """A page whose `_embedded` is the array itself."""
 
 
 def paged(rel: str, found: Sequence[T], page: int, per_page: int, **more: Any) -> Page[T]:
@@ -150,9 +155,13 @@ class Plain:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Server-sent events, begun after the transaction is over: (event name, data) pairs."""
+    """Server-sent events as they go over the wire, begun after the transaction is over.
 
-    frames: AsyncIterator[tuple[str, Any]]
+    `leave` is called when the caller has gone; the frames end then.
+    """
+
+    frames: AsyncGenerator[bytes, None]
+    leave: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +180,7 @@ class Upload:
     """A body that is a file: read as it comes, once, and never held whole."""
 
     content_type: str  # without parameters
+    sent_as: str  # Content-Type as it came
     encoding: str  # Content-Encoding; empty where there is none
     length: int | None  # as announced
     chunks: Callable[[], AsyncIterator[bytes]]

@@ -53,11 +53,12 @@ async def login(ctx: Ctx, asked: Asked) -> See | Sheet:
         who = await people.find_person(reading, email)
     hashed = who["password_hash"] if who else None
     right = await people.verify_password(hashed, password[:LONGEST_PASSWORD])
+    using = people.device(ctx, asked.headers.get("user-agent", ""))
     if not right or who is None or not who["active"]:
-        await people.note_failure(ctx, email, who["id"] if who else None)
+        await people.note_failure(ctx, email, who["id"] if who else None, using)
         return login_sheet(house, wanted, email=email, problem="E-mail or password is not right.", status=401)
     ctx.actor = f"user:{who['id']}"
-    session = await people.start_session(ctx, who["id"], email)
+    session = await people.start_session(ctx, who["id"], email, using)
     lifetime = house.settings.session_lifetime
     cookies = (
         cookie_header(house, COOKIE, session.cookie, path="/", lifetime=lifetime),

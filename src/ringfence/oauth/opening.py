@@ -51,7 +51,7 @@ async def open_house(settings: Settings, world: World, apis: Iterable[Api], *, p
         db=db,
         vault=vault,
         view=View(db, world.new_id(32)),
-        usage=Usage(db, world),
+        usage=Usage(db, world, settings),
         blobs=open_blobs(settings, vault, (settings.gateway_base or own_address(settings)).rstrip("/"), world.time),
         keys=keys.KeyRing(db, vault),
         scopes={scope.name: scope for api in apis for scope in api.scopes},

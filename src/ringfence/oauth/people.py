@@ -26,8 +26,30 @@ HASHER = PasswordHasher()
 HASHING = asyncio.Semaphore(2)  # each takes 64 MiB
 
 
-class PersonFacts(Shape):
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What a person came with: the address of the peer, and the User-Agent header as far as it can be printed."""
+
+    address: str = ""
+    user_agent: str = ""
+
+
+class LoginFacts(Shape):
+    """A person is logged in until `expires_at`. `sso`: by another identity provider; `support_access`: one of ours."""
+
     user_id: str
+    sid: str
+    address: str = ""
+    user_agent: str = ""
+    expires_at: datetime | None = None
+    sso: bool = False
+    support_access: bool = False
+
+
+class LoginFailure(Shape):
+    user_id: str
+    address: str = ""
+    user_agent: str = ""
 
 
 class SessionFacts(Shape):
@@ -51,8 +73,8 @@ class ConsentFacts(Shape):
     scopes: list[str]
 
 
-LOGGED_IN = EventType("user.logged_in", SessionFacts, "A person logged in")
-LOGIN_FAILED = EventType("user.login_failed", PersonFacts, "Somebody gave a wrong password for a person")
+LOGGED_IN = EventType("user.logged_in", LoginFacts, "A person logged in")
+LOGIN_FAILED = EventType("user.login_failed", LoginFailure, "Somebody gave a wrong password for a person")
 SESSION_ENDED = EventType("user.session_ended", SessionFacts, "A person's session was ended")
 LOGGED_OUT = EventType("user.logout", LogoutFacts, "All sessions of a person were ended", "users:read")
 CONSENTED = EventType("user.consented", ConsentFacts, "A person let a client act for them")
@@ -179,15 +201,21 @@ async def check_throttle(ctx: Ctx, email: str) -> None:
             raise Throttled(int(ctx.settings.login_window - age) + 1)
 
 
-async def note_failure(ctx: Ctx, email: str, user: str | None) -> None:
-    now = ctx.now()
+def device(ctx: Ctx, user_agent: str) -> Device:
+    """What a request came with; of a header only so much as a log should hold."""
+    return Device(ctx.origin, "".join(c for c in user_agent[:400] if " " <= c <= "~")[:255])
+
+
+async def note_failure(ctx: Ctx, email: str, user: str | None, using: Device | None = None) -> None:
+    now, using = ctx.now(), using or device(ctx, "")
     for key, _ in _throttle_keys(ctx, email):
         row = await ctx.db.one(FAILURES, hash=key)
         if row is not None and (now - row["since"]).total_seconds() >= ctx.settings.login_window:
             await ctx.db.run(CLEAR_FAILURES, key=key)
         await ctx.db.run(COUNT_FAILURE, hash=key, now=now)
     if user is not None:
-        await emit(ctx, LOGIN_FAILED, user, PersonFacts(user_id=user))
+        facts = LoginFailure(user_id=user, address=using.address, user_agent=using.user_agent)
+        await emit(ctx, LOGIN_FAILED, user, facts)
 
 
 async def find_person(ctx: Ctx, email: str) -> Row | None:
@@ -198,8 +226,9 @@ async def person(ctx: Ctx, user: str) -> Row | None:
     return await find(ctx, BY_ID, user=user)
 
 
-async def start_session(ctx: Ctx, user: str, email: str) -> Session:
-    now, cookie, sid = ctx.now(), ctx.world.token(32), ctx.new_key()
+async def start_session(ctx: Ctx, user: str, email: str, using: Device | None = None) -> Session:
+    now, cookie, sid, using = ctx.now(), ctx.world.token(32), ctx.new_key(), using or device(ctx, "")
+    until = now + timedelta(seconds=ctx.settings.session_lifetime)
     await ctx.db.run(CLEAR_FAILURES, key=_throttle_keys(ctx, email)[0][0])
     await ctx.db.run(
         ADD_SESSION,
@@ -208,10 +237,11 @@ async def start_session(ctx: Ctx, user: str, email: str) -> Session:
         account_id=ctx.account,
         user_id=user,
         auth_time=now,
-        expires_at=now + timedelta(seconds=ctx.settings.session_lifetime),
+        expires_at=until,
         ended_at=None,
     )
-    await emit(ctx, LOGGED_IN, user, SessionFacts(user_id=user, sid=sid))
+    facts = LoginFacts(user_id=user, sid=sid, address=using.address, user_agent=using.user_agent, expires_at=until)
+    await emit(ctx, LOGGED_IN, user, facts)
     return Session(user, sid, now, cookie)
 
 

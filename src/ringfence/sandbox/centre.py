@@ -10,15 +10,19 @@ from ringfence.apis.contacts.search import search
 from ringfence.fence import grants
 from ringfence.fence.house import House
 from ringfence.floor import directory
+from ringfence.guardian import networks
 from ringfence.kernel.ctx import Ctx
 from ringfence.oauth import clients, people
 from ringfence.store.statement import Row
 
+from .absences import plan_time_off
+from .charges import plan_charges
 from .declaration import AccountDeclared, ClientDeclared, ContactDeclared, UserDeclared, expanded
 from .holdings import plan_apps, plan_attributes, plan_lists
 from .reception import plan_flows, plan_hours, plan_numbers
 
 EMPTY_CONTACT: dict[str, Any] = {"title": "", "address": "", "website": "", "integrations": []}
+FACTS_OF_USERS = ("name", "active", "gender", "extension", "external_phone_number", "team", "roles")
 Apply = Callable[[Ctx], Awaitable[None]]
 
 
@@ -73,6 +77,9 @@ async def plan(house: House, wanted: AccountDeclared, given: Given) -> Plan:
         await plan_numbers(ctx, made.add, wanted)
         await plan_lists(ctx, made.add, wanted)
         await plan_apps(ctx, made.add, wanted)
+        await _plan_networks(ctx, made, wanted)
+        await plan_charges(ctx, made.add, wanted)
+        await plan_time_off(ctx, made.add, wanted)
     return made
 
 
@@ -139,20 +146,20 @@ async def _plan_ring_groups(ctx: Ctx, made: Plan, wanted: AccountDeclared) -> No
 
 async def _plan_users(ctx: Ctx, made: Plan, wanted: AccountDeclared, given: Given) -> None:
     have = {row["email_key"]: row for row in await ctx.db.all(directory.ALL_USERS, account=made.id)}
+    teams = {row["id"]: row["name"] for row in await ctx.db.all(directory.ALL_TEAMS, account=made.id)}
     groups: dict[str, set[str]] = {}
     for row in await ctx.db.all(directory.ALL_MEMBERS, account=made.id):
         groups.setdefault(row["user_id"], set()).add(row["ring_group"])
     for user in wanted.users:
-        facts = {name: getattr(user, name) for name in directory.USER_FIELDS}
+        facts = {name: getattr(user, name) for name in FACTS_OF_USERS}
         before = have.get(user.email.casefold())
         password = user.password or (os.environ.get(user.password_env) if user.password_env else None)
         if before is None:
             hashed = await _hashed(password or given.password(user.email))
             made.add("+", f"user {user.email}", ", ".join(user.roles), _new_user(user, facts, hashed))
             continue
-        if different := _differences(before, facts):
-            change = _later(directory.change_user, user=before["id"], email=before["email"], facts=facts)
-            made.add("~", f"user {user.email}", different, change)
+        if different := _differences(before | {"team": teams.get(before["team_id"])}, facts):
+            made.add("~", f"user {user.email}", different, _changed_user(before, facts))
         if password and not await people.verify_password(before["password_hash"], password):
             hashed = await people.hash_password(password)
             made.add(
@@ -163,16 +170,46 @@ async def _plan_users(ctx: Ctx, made: Plan, wanted: AccountDeclared, given: Give
             made.add("~", f"user {user.email}", f"ring groups: {', '.join(user.ring_groups) or 'none'}", join)
 
 
+async def _with_team(ctx: Ctx, facts: dict[str, Any]) -> dict[str, Any]:
+    """A person's facts as the directory has them: with the id of a team, which is made where it is new."""
+    known = dict(facts)
+    team = known.pop("team")
+    return known | {"team_id": await directory.team_of(ctx, team) if team is not None else None}
+
+
+def _changed_user(before: Row, facts: dict[str, Any]) -> Apply:
+    async def run(ctx: Ctx) -> None:
+        known = await _with_team(ctx, facts)
+        await directory.change_user(ctx, user=before["id"], email=before["email"], facts=known)
+
+    return run
+
+
 async def _hashed(password: str | None) -> str | None:
     return await people.hash_password(password) if password else None
 
 
 def _new_user(user: UserDeclared, facts: dict[str, Any], hashed: str | None) -> Apply:
     async def run(ctx: Ctx) -> None:
-        id = await directory.create_user(ctx, email=user.email, password_hash=hashed, facts=facts)
+        known = await _with_team(ctx, facts)
+        id = await directory.create_user(ctx, email=user.email, password_hash=hashed, facts=known)
         await directory.set_membership(ctx, user=id, ring_groups=user.ring_groups)
 
     return run
+
+
+async def _plan_networks(ctx: Ctx, made: Plan, wanted: AccountDeclared) -> None:
+    """Networks are those of the file, where it has any: an address that is moved on must not stay where it was."""
+    have = {row["cidr"]: row for row in await networks.declared(ctx)}
+    for one in wanted.networks:
+        facts = {"country": one.country, "latitude": float(one.latitude), "longitude": float(one.longitude)}
+        before = have.pop(one.cidr, None)
+        if before is None or _differences(before, facts):
+            detail = _differences(before, facts) if before else one.country
+            set_it = _later(networks.set_network, cidr=one.cidr, **facts)
+            made.add("~" if before else "+", f"network {one.cidr}", detail, set_it)
+    for cidr in have if wanted.networks else ():
+        made.add("-", f"network {cidr}", "", _later(networks.drop_network, cidr=cidr))
 
 
 async def _plan_client(ctx: Ctx, made: Plan, wanted: ClientDeclared, given: Given) -> None:

@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Iterable
 from datetime import date
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, dataclass_transform
 from zoneinfo import available_timezones
@@ -13,6 +14,7 @@ from ringfence.floor import flows, hours
 from ringfence.floor.flow_checks import Known, complaints
 from ringfence.floor.flows import FlowDocument
 from ringfence.kernel.problems import INVALID, Fault
+from ringfence.metering import terms
 from ringfence.oauth.clients import GRANT_TYPES, check_redirect_uri
 
 from . import flow_files
@@ -46,6 +48,7 @@ class UserDeclared(Declared):
     gender: Annotated[str, msgspec.Meta(max_length=20)] | None = None
     extension: Annotated[int, msgspec.Meta(ge=0, le=999_999)] | None = None
     external_phone_number: Number | None = None
+    team: Name | None = None  # which comes to be by being named
     roles: list[str] = []
     ring_groups: list[str] = []
     attributes: dict[str, Proficiency | None] = {}  # by name; without a level, the attribute's default
@@ -152,6 +155,26 @@ class InstallationDeclared(Declared):
     approved: bool = True
 
 
+class TimeOffTypeDeclared(Declared):
+    name: Annotated[str, msgspec.Meta(pattern=r"\S", min_length=1, max_length=100)]
+    draws_balance: bool = False  # whether hours are taken from a balance
+
+
+class TimeOffBalanceDeclared(Declared):
+    agent_email: Mail
+    event_type_name: str
+    balance: Annotated[float, msgspec.Meta(ge=0, le=100_000)]  # hours, where there is none yet
+
+
+class NetworkDeclared(Declared):
+    """Where the addresses of a network are, for Guardian."""
+
+    cidr: Annotated[str, msgspec.Meta(max_length=43)]
+    country: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}\Z")]
+    latitude: Annotated[float, msgspec.Meta(ge=-90, le=90)]
+    longitude: Annotated[float, msgspec.Meta(ge=-180, le=180)]
+
+
 class AccountDeclared(Declared):
     name: Slug
     company_name: Name
@@ -170,6 +193,12 @@ class AccountDeclared(Declared):
     do_not_call_lists: list[DoNotCallListDeclared] = []
     apps: list[AppDeclared] = []
     installations: list[InstallationDeclared] = []
+    networks: Annotated[list[NetworkDeclared], msgspec.Meta(max_length=500)] = []
+    time_off_types: list[TimeOffTypeDeclared] = []
+    time_off_balances: list[TimeOffBalanceDeclared] = []
+    wallets: list[terms.WalletTerms] = []
+    buckets: list[terms.BucketTerms] = []
+    meters: list[terms.MeterTerms] = []
 
 
 class CentreDeclared(Declared):
@@ -279,6 +308,7 @@ def _account(account: AccountDeclared, at: str, scopes: set[str]) -> list[str]:
     found += _twice((one.name for one in account.do_not_call_lists), f"{at}.do_not_call_lists")
     found += _twice((a.name.casefold() for a in account.apps), f"{at}.apps")
     found += _twice((i.app.casefold() for i in account.installations), f"{at}.installations")
+    found += _networks(account, at)
     skills = {a.name for a in account.attributes}
     roles, groups = {r.name for r in account.roles}, {g.name for g in account.ring_groups}
     for index, role in enumerate(account.roles):
@@ -292,6 +322,8 @@ def _account(account: AccountDeclared, at: str, scopes: set[str]) -> list[str]:
         if user.password and user.password_env:
             found.append(f"{at}.users[{index}]: give password or password_env, not both")
     found += _voice(account, at)
+    found += _time_off(account, at)
+    found += terms.complaints(account.wallets, account.buckets, account.meters, at)
     for index, client in enumerate(account.clients):
         where = f"{at}.clients[{index}]"
         found += _strange(client.scopes, scopes, f"{where}.scopes", "a scope of this server")
@@ -316,6 +348,17 @@ def _account(account: AccountDeclared, at: str, scopes: set[str]) -> list[str]:
     return found
 
 
+def _networks(account: AccountDeclared, at: str) -> list[str]:
+    found = _twice((one.cidr for one in account.networks), f"{at}.networks")
+    for index, one in enumerate(account.networks):
+        try:
+            if str(ip_network(one.cidr)) != one.cidr:
+                raise ValueError(f"write it {ip_network(one.cidr)}")
+        except ValueError as why:
+            found.append(f"{at}.networks[{index}].cidr: {one.cidr!r} is not a network such as 198.51.100.0/24: {why}")
+    return found
+
+
 def _voice(account: AccountDeclared, at: str) -> list[str]:
     """What is wrong with business hours, and with what numbers name."""
     found = []
@@ -330,6 +373,24 @@ def _voice(account: AccountDeclared, at: str) -> list[str]:
         found += _strange([number.flow] if number.flow else [], flows, f"{where}.flow", "a flow of the account")
         named = [number.business_hours] if number.business_hours else []
         found += _strange(named, kept, f"{where}.business_hours", "business hours of the account")
+    return found
+
+
+def _time_off(account: AccountDeclared, at: str) -> list[str]:
+    """What is wrong with types of time off and with balances."""
+    found = _twice((one.name.casefold() for one in account.time_off_types), f"{at}.time_off_types")
+    kinds = {one.name.casefold() for one in account.time_off_types}
+    people = {user.email.casefold() for user in account.users if user.active}
+    seen: set[tuple[str, str]] = set()
+    for index, one in enumerate(account.time_off_balances):
+        where, key = f"{at}.time_off_balances[{index}]", (one.agent_email.casefold(), one.event_type_name.casefold())
+        if key[0] not in people:
+            found.append(f"{where}.agent_email: {one.agent_email!r} is not an active person of the account")
+        if key[1] not in kinds:
+            found.append(f"{where}.event_type_name: {one.event_type_name!r} is not a time off type of the account")
+        if key in seen:
+            found.append(f"{where}: this balance is declared twice")
+        seen.add(key)
     return found
 
 

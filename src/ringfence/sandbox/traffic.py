@@ -4,6 +4,7 @@ What happens is a stream of commands to the floor, in order of time. `backfill` 
 same keeper that keeps the living floor; `live` lets it happen as time goes by, at any speed.
 """
 
+import asyncio
 import heapq
 import math
 import random
@@ -18,7 +19,8 @@ from sqlalchemy import bindparam, func, select
 
 from ringfence.fence.house import House
 from ringfence.floor import inbox, roster
-from ringfence.floor.carrier import Habits, Simulated
+from ringfence.floor.carrier import Habits
+from ringfence.floor.centre import Centre
 from ringfence.floor.directory import ALL_ACCOUNTS
 from ringfence.floor.keeper import KEEPING, Keeper
 from ringfence.floor.roster import Roster
@@ -29,6 +31,8 @@ from ringfence.store.outbox import BACKFILL
 from ringfence.store.query import Statement, mine
 from ringfence.store.tables.contacts import contact_phones
 from ringfence.store.tables.floor import interactions
+
+from . import misconduct, other_channels
 
 # share of a weekday's calls by hour of the day
 CURVE = (2, 1, 1, 1, 1, 2, 6, 18, 52, 84, 96, 92, 70, 66, 88, 92, 84, 66, 44, 30, 20, 12, 7, 4)
@@ -64,11 +68,15 @@ class Cast:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """How busy the centre is. `shift` seconds are added to the clock that shifts and the curve go by."""
+    """How busy the centre is. `shift` seconds are added to the clock that shifts and the curve go by.
+
+    `misconduct`: whether, in the past that is written, some people do what they should not.
+    """
 
     calls_a_day: int = 400
     seed: str = "ringfence"
     shift: float = 0.0
+    misconduct: bool = False
 
 
 async def cast_of(house: House, account: str) -> Cast:
@@ -226,15 +234,18 @@ async def backfill(
         row: Any = await tx.one(SINCE, account=account, since=world.now())
     if row["count"]:
         raise Refused("There are calls in this span already; history is only written where there is none.")
-    carrier = Simulated(script.seed, habits)
+    plot = misconduct.plot(cast.agents if script.misconduct else (), script.seed)
+    carrier = misconduct.Unruly(plot, script.seed, habits)
     keeper = Keeper(replace(house, world=world), carrier, origin=BACKFILL, lazy=True)
     contacts = dict(cast.callers)
+    beside = other_channels.Beside(await other_channels.company_of(house, account), script.seed)
+    logins = await misconduct.logins_of(house, account, plot, cast.agents)
     calls, last_hold = 0, house.world.time()
     async with _floor_to_oneself(house) as hold:
         async with house.db.reading() as tx:
             await keeper.load()
             centre = await keeper.centre(tx, account)
-        for at, command in happenings(cast, script, since, until):
+        for at, command in misconduct.with_flips(plot, happenings(cast, script, since, until)):
             _pass(centre, world, at)
             if isinstance(command, inbox.Incoming):
                 calls += 1
@@ -242,17 +253,28 @@ async def backfill(
             elif isinstance(command, inbox.SetStatus):
                 centre.set_status(command, at)
             if len(centre.told) >= TOGETHER:
-                await keeper.flush()
+                await _write(keeper, centre, beside, logins, at)
                 progress(at, calls)
                 if house.world.time() - last_hold > 1.0:
                     await hold()
                     last_hold = house.world.time()
         _pass(centre, world, until)
-        await keeper.flush()
+        await _write(keeper, centre, beside, logins, until)
         progress(until, calls)
     async with house.db.writing() as tx:  # what was lazy is durable once this is
         await tx.run(inbox.TAKE, done=[])
     return calls
+
+
+async def _write(
+    keeper: Keeper, centre: Centre, beside: other_channels.Beside, logins: misconduct.Logins, at: float
+) -> None:
+    """Commit what has happened by then, on the floor and beside it."""
+    beside.hear(centre.told)
+    logins.hear(centre.told)
+    await keeper.flush()
+    await other_channels.write(keeper.house, centre.account, BACKFILL, beside.due(at))
+    await logins.write(keeper.house, centre.account, at)
 
 
 def _pass(centre: Any, world: SteppedWorld, until: float) -> None:
@@ -268,13 +290,18 @@ async def live(house: House, account: str, *, script: Script, speed: float = 1.0
     begun = house.world.time()
     await _say(house, account, _at_work(cast, script, begun))
     end = begun + (until - begun) * speed if until is not None else begun + 3650 * 86400.0
-    for at, command in happenings(cast, script, begun, end):
-        wait = begun + (at - begun) / speed - house.world.time()
-        if wait > 0:
-            await house.world.sleep(wait)
-        await _say(house, account, [command])
-    if until is not None:
-        await house.world.sleep(max(0.0, until - house.world.time()))
+    beside = asyncio.create_task(other_channels.live(house, account, script.seed, speed), name="beside the traffic")
+    try:
+        for at, command in happenings(cast, script, begun, end):
+            wait = begun + (at - begun) / speed - house.world.time()
+            if wait > 0:
+                await house.world.sleep(wait)
+            await _say(house, account, [command])
+        if until is not None:
+            await house.world.sleep(max(0.0, until - house.world.time()))
+    finally:
+        beside.cancel()
+        await asyncio.gather(beside, return_exceptions=True)
 
 
 def _at_work(cast: Cast, script: Script, at: float) -> list[inbox.AnyCommand]:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 import msgspec
-from sqlalchemy import BigInteger, DateTime, Integer, LargeBinary, Text
+from sqlalchemy import BigInteger, DateTime, Float, Integer, LargeBinary, Text
 from sqlalchemy.dialects.postgresql import JSONB, UUID
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.compiler import compiles
@@ -131,3 +131,13 @@ def _among_postgresql(element: among, compiler: Any, **kw: Any) -> str:
         each = f"CAST({each} AS BIGINT)"
     # as an array, which an index serves whatever the planner knows of the table
     return f"{column} = ANY (ARRAY(SELECT {each}))"
+
+
+class Fraction(TypeDecorator[float]):
+    """A share of something, shown with twelve digits after the point."""
+
+    impl = Float
+    cache_ok = True
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        return None

@@ -12,8 +12,9 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from sqlalchemy import Table
+    from sqlalchemy import Select, Table
 
+    from .dump import Format, Piece
     from .statement import Row, Statement
 
 
@@ -55,6 +56,10 @@ class Db(Protocol):
 
     def reading(self) -> AbstractAsyncContextManager[Transaction]: ...
     def writing(self, *, lazy: bool = False) -> AbstractAsyncContextManager[Transaction]: ...
+    def dump(self, core: Select[Any], format: Format, /, **given: Any) -> AsyncGenerator[Piece, None]:
+        """Rows of a long read as text (store/dump.py), from one snapshot, in a thread of its own."""
+        ...
+
     async def note_growth(self, *tables: Table) -> None:
         """Let the planner know that tables have many more rows than before."""
         ...

@@ -13,6 +13,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from ringfence.kernel.catalog import EventType
 from ringfence.kernel.ctx import Ctx
 
+from .columns import Json, among
 from .db import Db
 from .statement import Row, Statement
 from .tables.log import cursors, events
@@ -45,6 +46,12 @@ ADD = Statement(
         {name: bindparam(name, type_=events.c[name].type) for name in WRITTEN} | {"place": next_place()}
     )
 )
+ADD_ONCE = Statement(
+    upsert(events)
+    .values({name: bindparam(name, type_=events.c[name].type) for name in WRITTEN} | {"place": next_place()})
+    .on_conflict_do_nothing(index_elements=[events.c.id])  # another was quicker
+)
+WHICH = Statement(select(events.c.id).where(among(events.c.id, bindparam("ids", type_=Json))), everywhere=True)
 LAST = Statement(select(func.coalesce(func.max(events.c.place), 0).label("place")), everywhere=True)
 AFTER = Statement(
     select(events).where(events.c.place > bindparam("place")).order_by(events.c.place).limit(CHUNK), everywhere=True
@@ -112,6 +119,28 @@ async def emit_many(ctx: Ctx, told: Iterable[tuple[EventType, str, datetime, Any
         for what, key, at, data in told
     ]
     await ctx.db.many(ADD, rows)
+
+
+async def emit_once(ctx: Ctx, told: Iterable[tuple[str, EventType, str, datetime, Any]]) -> int:
+    """Write those of (id, type, key, when, payload as it is written) whose ids are new, once each; how many were."""
+    rows = {
+        id: {
+            "account": ctx.account,
+            "id": id,
+            "account_id": ctx.account,
+            "actor": ctx.actor,
+            "origin": ctx.origin,
+            "type": what.name,
+            "key": key,
+            "at": at,
+            "data": data,
+        }
+        for id, what, key, at, data in reversed(list(told))  # of those told twice, the first is kept
+    }
+    for row in await ctx.db.all(WHICH, ids=list(rows)):
+        del rows[row["id"]]
+    await ctx.db.many(ADD_ONCE, list(reversed(rows.values())))
+    return len(rows)
 
 
 async def stamp(db: Db) -> int:

@@ -1,7 +1,8 @@
 """PostgreSQL through psycopg 3: a pool of connections, statements prepared on first use."""
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, contextmanager
 from types import TracebackType
 from typing import Any, cast
 
@@ -9,14 +10,16 @@ import msgspec
 import psycopg
 from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
-from sqlalchemy import Table
+from sqlalchemy import Select, Table
 
 from .db import BadValue, DatabaseUnavailable, DuplicateRow, TryAgain
+from .dump import Format, Piece, handed_over, postgres_copy, postgres_select
 from .statement import POSTGRES, Row, Statement, loading
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 Pool = AsyncConnectionPool[Connection]
 CHUNK = 500
+TOGETHER = 128 * 1024  # bytes that a dump hands over at a time
 
 
 @contextmanager
@@ -168,6 +171,7 @@ class PostgresDb:
     def __init__(self, url: str, connections: int) -> None:
         self.url = url
         self._size = max(2, connections)
+        self._dumping = ThreadPoolExecutor(2, "dump")
         # two pools, so that a writer that looks something up can never wait for itself
         self.readers: Pool
         self.writers: Pool
@@ -189,6 +193,7 @@ class PostgresDb:
         for pool in (getattr(self, "readers", None), getattr(self, "writers", None)):
             if pool is not None:
                 await pool.close()
+        self._dumping.shutdown(wait=False)
 
     def reading(self) -> PostgresReading:
         return PostgresReading(self)
@@ -196,11 +201,34 @@ class PostgresDb:
     def writing(self, *, lazy: bool = False) -> PostgresWriting:
         return PostgresWriting(self, lazy=lazy)
 
+    async def dump(self, core: Select[Any], format: Format, /, **given: Any) -> AsyncGenerator[Piece, None]:
+        async with aclosing(handed_over(self._dumping, _dumped(self.url, core, format, given))) as pieces:
+            async for piece in pieces:
+                yield piece
+
     async def note_growth(self, *tables: Table) -> None:
         names = ", ".join(table.name for table in tables)
         with _translated():
             async with self.writers.connection() as connection:
                 await connection.execute(f"ANALYZE {names}")
+
+
+def _dumped(url: str, core: Select[Any], format: Format, given: Mapping[str, Any]) -> Generator[Piece, None, None]:
+    """A select as text, by COPY over a connection of its own; to be run in a thread."""
+    prepared = Statement(postgres_select(core, format)).postgres
+    with _translated(), psycopg.connect(url, autocommit=True, options="-c timezone=UTC") as connection:
+        inner = psycopg.ClientCursor(connection).mogrify(cast(Any, prepared.sql), prepared.bind(given))
+        rows: list[bytes] = []
+        size = 0
+        with connection.cursor().copy(cast(Any, postgres_copy(inner, format))) as copy:
+            while data := copy.read():
+                rows.append(bytes(data))  # the server sends each row by itself
+                size += len(data)
+                if size > TOGETHER:
+                    yield b"".join(rows), len(rows)
+                    rows, size = [], 0
+        if rows:
+            yield b"".join(rows), len(rows)
 
 
 def _pool(url: str, size: int) -> Pool:

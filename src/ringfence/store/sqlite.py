@@ -8,21 +8,23 @@ Readers have connections of their own and, in WAL mode, never wait for a writer.
 import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
 
-from sqlalchemy import Table
+from sqlalchemy import Select, Table
 
 from .db import BadValue, DatabaseUnavailable, DuplicateRow
+from .dump import LINES, Doubtful, Format, Piece, handed_over, sqlite_select
 from .statement import SQLITE, Prepared, Row, Statement, loading
 
 PATIENCE = 30.0  # seconds to wait for another process that is writing
 CHUNK = 500  # rows that a scan hands over at a time
+DUMPED = 2000  # that a dump does
 TOGETHER = 250  # rows that one statement inserts
 LAZY = 0.05  # seconds that a batch stays open for those who do not wait for its commit
 BATCH = 512  # writers that one commit may hold
@@ -332,6 +334,35 @@ class Writer:
         self.connection.close()
 
 
+def _dumped(path: str, core: Select[Any], format: Format, given: Mapping[str, Any]) -> Generator[Piece, None, None]:
+    """A select as text, from one snapshot; to be run in a thread."""
+    connection, done, careful = connect(path), 0, False
+    connection.text_factory = bytes
+
+    def begin() -> sqlite3.Cursor:
+        prepared = Statement(sqlite_select(core, format, careful=careful)).sqlite
+        return connection.execute(prepared.sql, prepared.bind(given))
+
+    try:
+        connection.execute("BEGIN")
+        cursor, width = begin(), len(core.selected_columns)
+        while rows := cursor.fetchmany(DUMPED):
+            try:
+                piece = LINES[format](rows, width)
+            except Doubtful:
+                if careful:
+                    raise
+                careful = True
+                cursor = begin()
+                for _ in range(done):
+                    cursor.fetchone()
+                continue
+            done += len(rows)
+            yield piece, len(rows)
+    finally:
+        connection.close()
+
+
 class SqliteDb:
     """An embedded database in one file."""
 
@@ -350,6 +381,11 @@ class SqliteDb:
 
     def writing(self, *, lazy: bool = False) -> SqliteWriting:
         return SqliteWriting(self, lazy=lazy)
+
+    async def dump(self, core: Select[Any], format: Format, /, **given: Any) -> AsyncGenerator[Piece, None]:
+        async with aclosing(handed_over(self.scanners, _dumped(self.path, core, format, given))) as pieces:
+            async for piece in pieces:
+                yield piece
 
     async def note_growth(self, *tables: Table) -> None:
         """Nothing to do: every long list has an index that serves it, whatever the counts are."""

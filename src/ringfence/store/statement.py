@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Executable, Table, bindparam, insert
+from sqlalchemy import Executable, Float, Table, bindparam, insert
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.sql import visitors
 
 Row = dict[str, Any]
 SQLITE = SQLiteDialect_pysqlite(paramstyle="qmark")
+FLOAT8 = 701  # PostgreSQL's number of double precision
 POSTGRES = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 
 
@@ -118,7 +119,8 @@ def _reader(columns: list[Any], dialect: Any) -> Callable[[Iterable[Sequence[Any
     """Driver rows to dictionaries. Written out as one expression: this runs for every row that is ever read."""
     members, known = [], {}
     for index, column in enumerate(columns):
-        processor = column.type.dialect_impl(dialect).result_processor(dialect, None)
+        coltype = FLOAT8 if isinstance(column.type, Float) else None  # PostgreSQL's dialect wants to know
+        processor = column.type.dialect_impl(dialect).result_processor(dialect, coltype)
         if processor is None:
             members.append(f"{column.key!r}: row[{index}]")
         else:

@@ -52,19 +52,21 @@ class Worker:
     async def _run(self) -> None:
         planted = False
         while True:
+            done = 0
             try:
                 if not planted:
                     await self.plant()
                     planted = True
-                await self.turn()
+                done = await self.turn()
             except asyncio.CancelledError:
                 raise
             except Exception:
                 log.exception("worker.turn_failed")
                 await asyncio.sleep(1)
             await asyncio.sleep(PAUSE)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self.bell.wait(), WAKE)
+            if not done:  # else there may be more: a reaction takes so many events at a time
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self.bell.wait(), WAKE)
             self.bell.clear()
 
     async def plant(self) -> None:

@@ -6,8 +6,6 @@ from email.utils import format_datetime
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
-import msgspec
-
 from ringfence.kernel.catalog import Errors, Operation
 from ringfence.kernel.problems import INSUFFICIENT_SCOPE, INVALID_TOKEN, NOT_AUTHENTICATED, Fault
 from ringfence.kernel.settings import Settings
@@ -20,6 +18,7 @@ from .ranges import part_of, reader
 Headers = list[tuple[str, str]]
 JSON = "application/json"
 HTML = "text/html; charset=utf-8"
+STREAMED = (("content-type", "text/event-stream"), ("cache-control", "no-store"), ("x-accel-buffering", "no"))
 PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'; form-action "
 )
@@ -44,7 +43,9 @@ def answer(result: Any, status: int, where: Where, media: str, if_none_match: st
             if if_none_match and status == 200 and _matches(if_none_match, tag):
                 return Answer(304, (("etag", tag),), b"")
             return Answer(status, (("content-type", media), ("etag", tag)), render(result, where))
-        case Shape() | Wrapped() | Page():
+        case Page():
+            return Answer(status, (("content-type", media), *result.headers), render(result, where))
+        case Shape() | Wrapped():
             return Answer(status, (("content-type", media),), render(result, where))
         case None:
             return Answer(status, (), b"")
@@ -59,7 +60,7 @@ def answer(result: Any, status: int, where: Where, media: str, if_none_match: st
         case Sheet():
             return sheet(result)
         case Stream():
-            return Answer(status, (("content-type", "text/event-stream"),), b"", result)
+            return Answer(status, STREAMED, b"", result)
         case _:
             raise TypeError(f"a handler returned {type(result).__name__}")
 
@@ -165,9 +166,3 @@ def _page(fault: Fault) -> Answer:
         "code": problem.code,
     }
     return sheet(Sheet("problem.html", values, problem.status, detail.headers))
-
-
-def frame(name: str, data: Any, id: str | None = None) -> bytes:
-    """One server-sent event."""
-    head = f"id: {id}\n" if id else ""
-    return f"{head}event: {name}\n".encode() + b"data: " + msgspec.json.encode(data) + b"\n\n"

@@ -25,7 +25,7 @@ from ringfence.kernel.problems import (
 )
 from ringfence.store.db import BadValue, DatabaseUnavailable, DuplicateRow, TryAgain
 
-from .answers import JSON, Answer, ageing, frame, refusal
+from .answers import JSON, Answer, ageing, refusal
 from .operation import HAL, Endpoint
 from .routes import Routes
 
@@ -122,11 +122,8 @@ async def _send(send: Any, receive: Any, made: Answer, tid: str, allowance: Allo
         headers.append((b"ratelimit-limit", b"%d" % allowance.limit))
         headers.append((b"ratelimit-remaining", b"%d" % allowance.left))
         headers.append((b"ratelimit-reset", b"1"))
-    if made.stream is not None:
-        await send({"type": "http.response.start", "status": made.status, "headers": headers})
-        async for name, data in made.stream.frames:
-            await send({"type": "http.response.body", "body": frame(name, data), "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+    if made.stream is not None and not headless:
+        await _send_stream(send, receive, made, headers, tid)
         return
     if made.status not in (204, 304):
         headers.append((b"content-length", b"%d" % (len(body) if made.length is None else made.length)))
@@ -154,6 +151,26 @@ async def _send_file(send: Any, receive: Any, made: Answer, headers: list[tuple[
         await asyncio.sleep(0)
         if not gone.done():
             log.error("file.broken", tid=tid, why=repr(why))
+    finally:
+        gone.cancel()
+
+
+async def _send_stream(send: Any, receive: Any, made: Answer, headers: list[tuple[bytes, bytes]], tid: str) -> None:
+    """Send events as they come, until they end or nobody is there any more."""
+    gone = asyncio.create_task(_left(receive))
+    gone.add_done_callback(lambda _: made.stream.leave())
+    try:
+        async with aclosing(made.stream.frames) as frames:
+            await send({"type": "http.response.start", "status": made.status, "headers": headers})
+            async for piece in frames:
+                if gone.done():
+                    return
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+    except Exception as why:
+        await asyncio.sleep(0)
+        if not gone.done():
+            log.error("stream.broken", tid=tid, exc_info=why)
     finally:
         gone.cancel()
 

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from ringfence.kernel.shapes import Page, Shape, Versioned, Wrapped
+from ringfence.kernel.shapes import Listed, Page, Shape, Versioned, Wrapped
 
 encode = msgspec.json.Encoder().encode
 
@@ -129,6 +129,7 @@ def _page(page: Page[Any], where: Where) -> bytes:
         links[rel] = {**link, "href": f"{where.base}{link['href']}"}
     body: dict[str, Any] = {name: facts[name] for name in page.members}
     body |= page.also
-    body["_embedded"] = {page.rel: [msgspec.Raw(render(item, where)) for item in page.items]}
+    items = [msgspec.Raw(render(item, where)) for item in page.items]
+    body["_embedded"] = items if isinstance(page, Listed) else {page.rel: items}
     body["_links"] = links
     return encode(body)

@@ -27,7 +27,7 @@ from ringfence.kernel.problems import (
     UNSUPPORTED_MEDIA,
     Problem,
 )
-from ringfence.kernel.shapes import Page, Shape, Versioned, Wrapped
+from ringfence.kernel.shapes import Listed, Page, Shape, Stream, Versioned, Wrapped
 
 REF = "#/components/schemas/{name}"
 LINK = {"type": "object", "properties": {"href": {"type": "string"}}, "required": ["href"]}
@@ -98,12 +98,15 @@ def summary(operation: Operation) -> tuple[str, str]:
 
 
 def returned(operation: Operation) -> tuple[str, Any]:
-    """What kind of answer a handler gives (`page`, `wrapped`, `shape`, `none`, `other`), and of which shape."""
+    """What kind of answer a handler gives, and of which shape.
+
+    `page`, `listed`, `wrapped`, `shape`, `none` or `other`.
+    """
     hint: Any = operation.gives or get_type_hints(operation.run).get("return")
     if get_origin(hint) is Versioned:
         hint = get_args(hint)[0]
-    if get_origin(hint) is Page:
-        return "page", get_args(hint)[0]
+    if get_origin(hint) in (Page, Listed):
+        return "page" if get_origin(hint) is Page else "listed", get_args(hint)[0]
     if get_origin(hint) is Wrapped:
         return "wrapped", get_args(hint)[0]
     if isinstance(hint, type) and issubclass(hint, Shape):
@@ -190,16 +193,14 @@ class Schemas:
             case "wrapped":
                 member = wrapped_member(operation)
                 schema = {"type": "object", "required": [member], "properties": {member: self.refs[shape]}}
-            case "page":
+            case "page" | "listed":
+                items: dict[str, Any] = {"type": "array", "items": self.refs[shape]}
                 schema = {
                     "type": "object",
                     "required": ["_embedded", "_links"],
                     "properties": {
                         **{n: {"type": "integer"} for n in ("total", "count", "page", "per_page", "total_pages")},
-                        "_embedded": {
-                            "type": "object",
-                            "additionalProperties": {"type": "array", "items": self.refs[shape]},
-                        },
+                        "_embedded": {"type": "object", "additionalProperties": items} if kind == "page" else items,
                         "_links": {"type": "object", "required": ["self"], "additionalProperties": LINK},
                     },
                 }
@@ -279,6 +280,9 @@ def responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     if schema is not None:
         good["content"] = {"application/json": {"schema": schema}} if schema else {}
     found[str(operation.status)] = good
+    if operation.or_status is not None:
+        told = "On to what Location says" if operation.or_status >= 300 else "It was there already"
+        found[str(operation.or_status)] = {**good, "description": told}
     if get_origin(get_type_hints(operation.run).get("return")) is Versioned:
         good["headers"] = {"ETag": {"schema": {"type": "string"}, "description": "The version, for If-Match."}}
         if operation.method == "GET":
@@ -286,10 +290,12 @@ def responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     if operation.serves:
         tag = {"schema": {"type": "string"}, "description": "What If-Range and If-None-Match are given."}
         span = {"schema": {"type": "string"}, "description": "Which bytes, and of how many."}
-        good["content"] = {operation.serves: {"schema": BINARY}}
+        good["content"] = {media: {"schema": BINARY} for media in operation.serves.split(",")}
         good["headers"] = {"ETag": tag, "Accept-Ranges": {"schema": {"type": "string", "const": "bytes"}}}
         found["206"] = {**good, "description": "The part that was asked for", "headers": {"Content-Range": span}}
         found["304"] = {"description": "You have it already"}
+    if get_type_hints(operation.run).get("return") is Stream:
+        good["content"] = {"text/event-stream": {"schema": {"type": "string"}}}
     if operation.errors is Errors.PAGE:
         found |= {str(s): {"description": "On to the next step"} for s in (200, 302, 303)}
     by_status: dict[int, list[Problem]] = {}

@@ -129,6 +129,7 @@ def as_upload(receive: Receive, headers: Mapping[bytes, bytes]) -> Upload:
 
     return Upload(
         content_type=media_type(headers.get(b"content-type")),
+        sent_as=headers.get(b"content-type", b"").decode("latin-1"),
         encoding=headers.get(b"content-encoding", b"").decode("latin-1").strip().lower(),
         length=None if announced is None else int(announced),
         chunks=chunks,

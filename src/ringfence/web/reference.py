@@ -20,6 +20,7 @@ from ringfence.kernel.shapes import Plain, See, Sheet
 from .asyncapi import asyncapi
 from .hal import Where, encode, render
 from .openapi import Schemas, body_of, contract, example_of, parameters, problems_of, returned, summary, wrapped_member
+from .report_types import reports_of
 
 STATIC = Path(__file__).with_name("static")
 MEDIA = {".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
@@ -241,7 +242,7 @@ def pages(apis: tuple[Api, ...], version: str) -> Api:
         if api not in by_name:
             raise Fault(NO_SUCH_PATH)
         found = entries(api, ctx.house.gateway_base, ctx.house.identity_base)
-        return sheet("docs_api.html", api, api=by_name[api], entries=found)
+        return sheet("docs_api.html", api, api=by_name[api], entries=found, reports=reports_of(api, set(files)))
 
     async def errors(ctx: Ctx) -> Sheet:
         """Show every error code"""

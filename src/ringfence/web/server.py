@@ -26,6 +26,7 @@ from .reference import pages
 
 log = structlog.get_logger()
 FAREWELL = 4.0  # seconds that requests in flight have to finish
+CONNECTIONS = 20_000  # at a time; an open stream is one
 
 
 def assemble(house: House, apis: Iterable[Api]) -> tuple[App, Worker]:
@@ -87,7 +88,16 @@ async def serve(
         asyncio.create_task(attend(house, app.apis), name="duties"),
         *(asyncio.create_task(one) for one in beside),
     ]
-    server = Server(app, address=host, port=port, interface=Interfaces.ASGINL, log_enabled=False, websockets=False)
+    server = Server(
+        app,
+        address=host,
+        port=port,
+        interface=Interfaces.ASGINL,
+        log_enabled=False,
+        websockets=False,
+        backlog=1024,
+        backpressure=CONNECTIONS,
+    )
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -103,6 +113,8 @@ async def serve(
         if serving.done():
             serving.result()
     finally:
+        if house.live is not None:
+            await house.live.close()  # streams would go on for ever
         server.stop()  # type: ignore[no-untyped-call]
         stop.cancel()
         with suppress(TimeoutError, asyncio.CancelledError, Exception):

@@ -255,6 +255,7 @@ API = Api(
         subscriptions.UNSUBSCRIBED,
         subscriptions.DISABLED,
         subscriptions.ROTATED,
+        sender.TALLIED,
     ),
     operations=(
         Operation("PUT", ALL, WRITE, put_subscription, problems=(CONFLICT, INSUFFICIENT_SCOPE)),

@@ -17,6 +17,7 @@ from ringfence import __version__
 from ringfence.fence.house import House
 from ringfence.kernel.catalog import Duty, EventType
 from ringfence.kernel.ctx import Ctx
+from ringfence.kernel.shapes import Shape
 from ringfence.store.columns import Moment
 from ringfence.store.outbox import emit
 from ringfence.store.outward import Caller, Reply, Unreachable
@@ -52,6 +53,16 @@ STOP = Statement(
     .values(active=False, reason=bindparam("why"), updated_at=bindparam("at", type_=Moment)),
     everywhere=True,
 )
+
+
+class Tallied(Shape):
+    """How many attempts to deliver were written down together, and how many of them arrived."""
+
+    attempts: int
+    delivered: int
+
+
+TALLIED = EventType("webhook.tallied", Tallied, "Attempts to deliver were written down")
 
 
 @dataclass(slots=True)
@@ -267,9 +278,18 @@ class Sender:
                 for subscription in sorted({one.subscription["id"] for one in done}):
                     if await tx.one(queue.HOLD, subscription=subscription):  # it may have been deleted meanwhile
                         held.add(subscription)
+                tallies: dict[str, list[int]] = {}
                 for one in done:
                     if one.subscription["id"] in held:
-                        await self._conclude(self.house.ctx(tx, one.subscription["account_id"], "events"), one)
+                        account = one.subscription["account_id"]
+                        await self._conclude(self.house.ctx(tx, account, "events"), one)
+                        if not one.withheld:
+                            tally = tallies.setdefault(account, [0, 0])
+                            tally[0] += 1
+                            tally[1] += _arrived(one.reply)
+                for account, (attempts, delivered) in sorted(tallies.items()):
+                    told = Tallied(attempts=attempts, delivered=delivered)
+                    await emit(self.house.ctx(tx, account, "events"), TALLIED, account, told)
         finally:
             for one in done:
                 line = self.lines[one.subscription["id"]]

@@ -136,7 +136,7 @@ async def get_media(ctx: Ctx, recording_id: str, query: RecordingQuery) -> See:
     The answer leads to a signed URL, which needs no token and serves ranges until it expires.
     """
     row = await domain.get(ctx, recording_id, redacted=query.redacted)
-    url = domain.signed_url(ctx, row)
+    url = await domain.lend(ctx, row)
     here = Reference(href=f"{ctx.house.gateway_base}/recordings/{row['id']}/media")
     return See(url, shape=Media(found=MediaReferences(here=here, file=Reference(href=url))))
 
@@ -200,6 +200,7 @@ API = Api(
             get_media,
             status=303,
             problems=(NOT_FOUND, media.GONE),
+            writes=True,
             gives=Media,
         ),
         Operation(

@@ -7,7 +7,13 @@ from typing import Literal
 from sqlalchemy import bindparam, null, select, update
 
 from ringfence.floor import inbox
-from ringfence.floor.events import CALL_FORGOTTEN, RECORDING_DELETED, RecordingDeleted
+from ringfence.floor.events import (
+    CALL_FORGOTTEN,
+    MEDIA_REQUESTED,
+    RECORDING_DELETED,
+    MediaRequested,
+    RecordingDeleted,
+)
 from ringfence.floor.media import BY_ID, GONE, THIS, at_hand
 from ringfence.floor.telephony import Signal
 from ringfence.kernel.catalog import Job, Reaction
@@ -77,6 +83,14 @@ def signed_url(ctx: Ctx, row: Row) -> str:
     path = path_of(row["account_id"], row["id"])
     base: str = ctx.house.gateway_base
     return base + blobs.signed(ctx.house.vault, path, until, "GET")
+
+
+async def lend(ctx: Ctx, row: Row) -> str:
+    """A signed link for somebody who asked for one, and that they did."""
+    url = signed_url(ctx, row)
+    facts = MediaRequested(id=row["id"], call_id=row["call_id"], type=row["type"])
+    await emit(ctx, MEDIA_REQUESTED, row["call_id"], facts)
+    return url
 
 
 async def lent(ctx: Ctx, recording: str, *, account: str, expires: str, signature: str) -> Row:

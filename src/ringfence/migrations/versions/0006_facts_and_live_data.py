@@ -29,10 +29,13 @@ def upgrade() -> None:
         sa.Column("account_id", sa.String(length=32), nullable=False),
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("at", Moment(), nullable=False),
-        sa.Column("actor", sa.String(length=200), nullable=False),
+        sa.Column("actor_id", sa.String(length=200), nullable=False),
+        sa.Column("user_id", sa.String(length=24), nullable=True),
         sa.Column("origin", sa.String(length=64), nullable=False),
         sa.Column("operation", sa.String(length=64), nullable=False),
-        sa.Column("key", sa.String(length=200), nullable=False),
+        sa.Column("generator", sa.String(length=40), nullable=False),
+        sa.Column("resource", sa.String(length=255), nullable=False),
+        sa.Column("status", sa.String(length=10), nullable=False),
         sa.PrimaryKeyConstraint("account_id", "id"),
         sqlite_with_rowid=False,
     )
@@ -195,6 +198,7 @@ def upgrade() -> None:
         sa.Column("result", sa.String(length=20), nullable=False),
         sa.Column("started_at", Moment(), nullable=False),
         sa.Column("finished_at", Moment(), nullable=False),
+        sa.Column("seconds", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("account_id", "id"),
         sqlite_with_rowid=False,
     )

@@ -104,6 +104,7 @@ ring_attempts = _facts(
     Column("result", String(20), nullable=False),
     Column("started_at", Moment, nullable=False),
     Column("finished_at", Moment, nullable=False),
+    Column("seconds", Integer, nullable=False),
     Index("fact_ring_attempts_finished", "account_id", "finished_at", "id"),
 )
 
@@ -146,10 +147,13 @@ audit = _facts(
     Column("account_id", String(32), primary_key=True),
     Column("id", String(32), primary_key=True),
     Column("at", Moment, nullable=False),
-    Column("actor", String(200), nullable=False),  # `client:…`, `user:…`, `cli:…`
+    Column("actor_id", String(200), nullable=False),
+    Column("user_id", String(24)),  # where the actor is a person
     Column("origin", String(64), nullable=False),
     Column("operation", String(64), nullable=False),  # the event's type
-    Column("key", String(200), nullable=False),
+    Column("generator", String(40), nullable=False),  # the part of the platform that it was done to
+    Column("resource", String(255), nullable=False),
+    Column("status", String(10), nullable=False),  # success | failure
     Index("fact_audit_at", "account_id", "at", "id"),
 )
 

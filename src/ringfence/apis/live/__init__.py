@@ -1,0 +1,1 @@
+"""Live figures of the contact centre, as streams."""

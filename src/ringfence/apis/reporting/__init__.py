@@ -1,0 +1,1 @@
+"""Historical reports: the older interface."""

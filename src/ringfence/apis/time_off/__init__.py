@@ -1,0 +1,1 @@
+"""Time when agents are away, and files of it."""

@@ -1,0 +1,1 @@
+"""What an account has to spend, and has spent."""
