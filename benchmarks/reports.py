@@ -22,7 +22,7 @@ import httpx2 as httpx
 from sqlalchemy import select
 
 from ringfence.reports.catalogue import EXPLORE
-from ringfence.reports.report import BASE, Report, account_of
+from ringfence.reports.report import Report, account_of
 from ringfence.store.statement import POSTGRES, SQLITE
 from ringfence.store.tables import facts
 from tests.servers import Server, serving
@@ -37,59 +37,62 @@ AGAIN = {
 }
 
 
-def raw(report: Report, account: str, *, postgres: bool) -> str:
-    """The report's columns as they are stored."""
+def raw(report: Report, account: str, url: str) -> str:
+    """The report's columns as they are stored, as a statement to be given to the database's own shell."""
     columns = [column.label(f"c{number}") for number, column in enumerate(report.columns.values())]
     core = select(*columns).select_from(report.source).where(account_of(report.source), report.ended >= FIRST)
-    text = str(core.order_by(*report.order).compile(dialect=POSTGRES if postgres else SQLITE))
-    wanted = {"account": f"'{account}'", "base": "'https://api.example.com'", "ended_at_1": f"'{FIRST:%Y-%m-%d}'"}
-    if postgres:
-        text = re.sub(r"%\((\w+)\)s(?:::\w+(?: \w+)*)?", lambda m: wanted.get(m[1], f"'{bound(core, m[1])}'"), text)
-        return text
-    compiled = core.order_by(*report.order).compile(dialect=SQLITE)
-    values = [str(int(FIRST.timestamp()) * 10**6) if name.endswith("_at_1") else wanted.get(name, f"'{compiled.params[name]}'")
-              for name in compiled.positiontup or ()]  # fmt: skip
-    pieces = text.split("?")
-    return "".join(piece + value for piece, value in zip(pieces, [*values, ""], strict=True))
+    dialect = SQLITE if is_file(url) else POSTGRES
+    compiled = core.order_by(*report.order).compile(dialect=dialect)
+    first = int(FIRST.timestamp()) * 10**6 if is_file(url) else f"'{FIRST.isoformat()}'"
+
+    def value(name: str) -> str:
+        known = {"account": f"'{account}'", "base": "'https://api.example.com'"}
+        return known.get(name) or (str(first) if name.endswith("_at_1") else f"'{compiled.params[name]}'")
+
+    if is_file(url):
+        pieces = str(compiled).split("?")
+        values = [value(name) for name in compiled.positiontup or ()]
+        return "".join(piece + given for piece, given in zip(pieces, [*values, ""], strict=True))
+    return re.sub(r"%\((\w+)\)s(?:::\w+(?: \w+)*)?", lambda found: value(found[1]), str(compiled))
 
 
-def bound(core: Any, name: str) -> Any:
-    return core.compile(dialect=POSTGRES).params[name]
+def is_file(url: str) -> bool:
+    return url.startswith("sqlite:")
 
 
 def multiply(url: str, account: str, table: Any, moments: tuple[str, ...], ids: tuple[str, ...], count: int) -> int:
-    """Tell the rows of a table again, spread over the month, until there are as many as wanted."""
-    postgres = not url.startswith("sqlite:")
-    have = int(run_sql(url, f"SELECT count(*) FROM {table.name} WHERE account_id = '{account}'"))  # noqa: S608
+    """Tell the rows of a table again, spread over the month, until there are as many as wanted. How many there are."""
+    mine = f"account_id = '{account}'"
+    have = int(run_sql(url, f"SELECT count(*) FROM {table.name} WHERE {mine}"))  # noqa: S608
     rounds = -(-count // have)
     step = int(MONTH.total_seconds() * 10**6 / (rounds + 1))
-    first = moments[0]
-    low = f"(SELECT min({first}) FROM {table.name} WHERE account_id = '{account}')"  # noqa: S608
-    shown = []
-    for column in table.c:
-        if column.name in ids:
-            shown.append(f"substr({column.name}, 1, 24) || {_hex(postgres)}")
-        elif column.name in moments and postgres:
-            shown.append(f"TIMESTAMPTZ '{FIRST:%Y-%m-%d}Z' + ({column.name} - {low}) / 40 + g.value * INTERVAL '{step} microseconds'")
-        elif column.name in moments:
-            shown.append(f"{int(FIRST.timestamp()) * 10**6} + ({column.name} - {low}) / 40 + g.value * {step}")
-        else:
-            shown.append(column.name)
-    series = f"generate_series(0, {rounds - 1}) AS g(value)" if postgres else (
-        f"(WITH RECURSIVE s(value) AS (VALUES(0) UNION ALL SELECT value + 1 FROM s WHERE value < {rounds - 1}) SELECT value FROM s) AS g"
-    )
-    names = ", ".join(column.name for column in table.c)
-    run_sql(url, f"INSERT INTO {table.name} ({names}) SELECT {', '.join(shown)} FROM {table.name}, {series} WHERE account_id = '{account}'")  # noqa: S608
+    since = f"(SELECT min({moments[0]}) FROM {table.name} WHERE {mine})"  # noqa: S608
+    if is_file(url):
+        first, suffix, later = str(int(FIRST.timestamp()) * 10**6), "format('%08x', value)", f"value * {step}"
+        more = f"SELECT value + 1 FROM s WHERE value < {rounds - 1}"  # noqa: S608
+        series = f"WITH RECURSIVE s(value) AS (VALUES(0) UNION ALL {more})"
+    else:
+        first, suffix = f"TIMESTAMPTZ '{FIRST.isoformat()}'", "lpad(to_hex(value), 8, '0')"
+        later = f"value * INTERVAL '{step} us'"
+        series = f"WITH s AS (SELECT generate_series(0, {rounds - 1}) AS value)"
+
+    def again(name: str) -> str:
+        if name in ids:
+            return f"substr({name}, 1, 24) || {suffix}"
+        return f"{first} + ({name} - {since}) / 40 + {later}" if name in moments else name
+
+    names = [column.name for column in table.c]
+    told = ", ".join(again(name) for name in names)
+    chosen = f"SELECT {told} FROM {table.name}, s WHERE {mine}"  # noqa: S608
+    run_sql(url, f"{series} INSERT INTO {table.name} ({', '.join(names)}) {chosen}")
     return have * rounds
 
 
-def _hex(postgres: bool) -> str:
-    return "lpad(to_hex(g.value), 8, '0')" if postgres else "format('%08x', g.value)"
-
-
 def run_sql(url: str, sql: str) -> str:
-    command = ["sqlite3", "-cmd", ".timeout 60000", url.removeprefix("sqlite:///"), sql] if url.startswith("sqlite:") else ["psql", url, "-Atc", sql]
-    return subprocess.run(command, check=True, capture_output=True).stdout.decode().strip()
+    shell = (
+        ["sqlite3", "-cmd", ".timeout 60000", url.removeprefix("sqlite:///")] if is_file(url) else ["psql", url, "-Atc"]
+    )
+    return subprocess.run([*shell, sql], check=True, capture_output=True).stdout.decode().strip()
 
 
 def settled(url: str) -> None:
@@ -104,7 +107,7 @@ def dump(url: str, sql: str, target: Path) -> float:
     """Seconds that the database's own dump takes."""
     started = time.perf_counter()
     with target.open("wb") as file:
-        if url.startswith("sqlite:"):
+        if is_file(url):
             path = url.removeprefix("sqlite:///")
             script = f".mode csv\n.headers on\n{sql};\n"
             subprocess.run(["sqlite3", path], input=script.encode(), stdout=file, check=True)
@@ -141,9 +144,9 @@ async def measure(server: Server, url: str, type: str, format: str, calls: int) 
         account = (await http.get("/account")).json()
         account = account.get("id") or account["account"]["id"]
         count = multiply(url, account, *AGAIN[type], calls)
-        if not url.startswith("sqlite:"):
+        if not is_file(url):
             run_sql(url, f"VACUUM ANALYZE {AGAIN[type][0].name}")
-        sql = raw(EXPLORE[type], account, postgres=not url.startswith("sqlite:"))
+        sql = raw(EXPLORE[type], account, url)
         target = Path(server.folder / "dump.csv")
         dump(url, sql, target)  # the first one warms the disk's cache
         ratios = []
@@ -154,7 +157,7 @@ async def measure(server: Server, url: str, type: str, format: str, calls: int) 
             ratios.append(own / took)
             print(
                 f"{type}.{format}: {count} rows in {took:.1f} s = {count / took:,.0f}/s; the database's own dump"
-                f" {own:.1f} s = {count / own:,.0f}/s ({target.stat().st_size / 1e6:.0f} MB); ratio {own / took:.2f};"
+                f" {own:.1f} s = {count / own:,.0f}/s; ratio {own / took:.2f};"
                 f" memory {before:.0f} -> {peak:.0f} MB; CPU {cpu(server) - used:.1f} s;"
                 f" others' p50 {median(waits) * 1e3:.1f} ms, p99 {percentile(waits, 0.99) * 1e3:.1f} ms"
             )

@@ -528,7 +528,7 @@ async def test_twenty_kills_leave_every_balance_as_the_log_has_it(tmp_path: Path
         server = await begin()
         stop = asyncio.Event()
         callers = [asyncio.create_task(busy(server, stop)) for _ in range(2)]
-        await asyncio.sleep(0.3 + round % 5 * 0.2)
+        await asyncio.sleep(0.2 + round % 5 * 0.1)
         server.kill()
         stop.set()
         await asyncio.gather(*callers)
@@ -546,11 +546,10 @@ async def test_twenty_kills_leave_every_balance_as_the_log_has_it(tmp_path: Path
     resources = {line[1]: sums for line, sums in counted.lines.items()}
     assert resources["voice_talk_time"][0] > 0
     assert resources["api_requests"][0] > 0
-    assert "recounted from the log" in await asyncio.to_thread(run, "usage", "explain", "voice")
-    before = await asyncio.to_thread(run, "usage", "show", "--json")
+    before = await asyncio.to_thread(run, "usage", "show")
+    assert "VOICE-FREE" in before
     await asyncio.to_thread(run, "usage", "rebuild")
-    assert await asyncio.to_thread(run, "usage", "show", "--json") == before
-    assert "VOICE-FREE" in await asyncio.to_thread(run, "usage", "show")
+    assert await asyncio.to_thread(run, "usage", "show") == before
     refused = await asyncio.to_thread(server.ringfence, "wallets", "top-up", "nobody", "1", code=1)
     assert refused == ""
 

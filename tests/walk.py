@@ -35,18 +35,22 @@ class Walk:
             held.append(members)
 
     def walk(self) -> None:
-        """Look at every list, send every example, follow every link, some times over."""
+        """Look around, send every example, and look again, some times over."""
         for number in range(ROUNDS):
             time.sleep(PAUSE * number)
-            for path, operations in self.document["paths"].items():
-                if "get" in operations and not streams(operations["get"]):
-                    for url in self._urls(path):
-                        self._look(url)
-                if number < ROUNDS - 1:
-                    for method in ("post", "put"):
-                        if method in operations:
-                            self._send(method, path, operations[method])
-            self._spread()
+            self.look_around()
+            for path, operations in self.document["paths"].items() if number < ROUNDS - 1 else ():
+                for method in ("post", "put"):
+                    if method in operations:
+                        self._send(method, path, operations[method])
+
+    def look_around(self) -> None:
+        """Get whatever can be got, and follow its links."""
+        for path, operations in self.document["paths"].items():
+            if "get" in operations and not streams(operations["get"]):
+                for url in self._urls(path):
+                    self._look(url)
+        self._spread()
 
     def _urls(self, path: str) -> list[str]:
         if "{" not in path:
