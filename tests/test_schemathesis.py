@@ -52,10 +52,12 @@ def signed_in(server: Server) -> httpx.Client:
 def known(server: Server, http: httpx.Client, document: dict[str, Any]) -> dict[str, list[dict[str, str]]]:
     """What there is to be asked for; the first of it where no list tells."""
     walk = Walk(http, document)
-    for call in json.loads(server.ringfence("calls", "list", "--json"))[:6]:
+    calls = json.loads(server.ringfence("calls", "list", "--last", "300", "--json"))
+    for call in sorted(calls, key=lambda one: one["state"] != "ended"):
         walk.add("/calls/{call_id}/recordings", {"call_id": call["id"]})
         for one in http.get(f"/calls/{call['id']}/recordings").json()["_embedded"]["recordings"]:
             members = {"interaction_id": call["id"], "recording_id": one["id"]}
+            walk.add("/recordings/{recording_id}", {"recording_id": one["id"]})
             walk.add("/interactions/{interaction_id}/recordings/{recording_id}", members)
     for flow in json.loads(server.ringfence("flows", "list", "--json")):
         walk.add("/flows/{flow_id}/interactions", {"flow_id": flow["id"]})

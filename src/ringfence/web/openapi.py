@@ -49,6 +49,10 @@ ERROR = {
     },
 }
 BINARY = {"type": "string", "format": "binary"}
+STREAMED = {  # one event of a stream, as it is read
+    "type": "object",
+    "properties": {name: {"type": "string"} for name in ("id", "event", "data")},
+}
 OF_FILES = {
     "Range": "A part of the file, as in `bytes=0-65535`; several parts at once are answered with all of it.",
     "If-Range": "The ETag of the file that the part is of; of another one all is answered.",
@@ -295,7 +299,7 @@ def responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
         found["206"] = {**good, "description": "The part that was asked for", "headers": {"Content-Range": span}}
         found["304"] = {"description": "You have it already"}
     if get_type_hints(operation.run).get("return") is Stream:
-        good["content"] = {"text/event-stream": {"schema": {"type": "string"}}}
+        good["content"] = {"text/event-stream": {"schema": STREAMED}}
     if operation.errors is Errors.PAGE:
         found |= {str(s): {"description": "On to the next step"} for s in (200, 302, 303)}
     by_status: dict[int, list[Problem]] = {}
