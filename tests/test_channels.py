@@ -448,10 +448,12 @@ async def test_other_systems_live_beside_the_calls(centre: Centre, monkeypatch: 
     floor = keeper(centre)
     living = asyncio.create_task(other_channels.live(centre.house, await centre.account(), "seed", 60.0))
     await tell(centre, inbox.Incoming(company_number=LINE, contact_number="+351910009904"))
-    for _ in range(500):
+    for turn in range(6000):
         centre.world.advance(10)
         await floor.settle()
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.001)
+        if turn % 100 == 99 and {row["type"] for row in await recorded(centre)} == set(NAMES):
+            break
     living.cancel()
     await asyncio.gather(living, return_exceptions=True)
     assert {row["type"] for row in await recorded(centre)} == set(NAMES)

@@ -85,7 +85,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 @pytest.fixture
 async def room(opened: OpenHouse) -> Centre:
     """A house that may call receivers on this machine."""
-    return await opened(private_receivers=True, delivery_patience=0.5)
+    return await opened(private_receivers=True, delivery_patience=2.0)
 
 
 async def made(centre: Centre, http: Any, trigger: str, url: str, message: str = "{}") -> dict[str, Any]:
