@@ -99,11 +99,23 @@ def database(template: str, tmp_path: Path) -> Iterator[str]:
         shutil.copy(template.removeprefix("sqlite:///"), path)
         yield f"sqlite:///{path}"
         return
-    tables = ", ".join(table.name for table in metadata.sorted_tables if table.name not in KEPT)
-    with psycopg.connect(template, autocommit=True) as connection:
-        connection.execute(f"TRUNCATE {tables} RESTART IDENTITY")
+    with psycopg.connect(template) as connection:
+        empty_tables(connection)
         connection.execute("INSERT INTO fence_version (id, version) VALUES (1, 0)")
     yield template
+
+
+def empty_tables(connection: psycopg.Connection[Any]) -> None:
+    """Most tables hold nothing, and the others little: deleting that takes a tenth of what truncating all takes."""
+    tables = [table for table in reversed(metadata.sorted_tables) if table.name not in KEPT]
+    looks = " UNION ALL ".join(f"SELECT '{one.name}' WHERE EXISTS (SELECT FROM {one.name})" for one in tables)  # noqa: S608
+    filled = {name for (name,) in connection.execute(looks)}
+    for table in tables:
+        if table.name in filled:
+            connection.execute(f"DELETE FROM {table.name}")  # noqa: S608
+            for column in table.c:
+                if column.identity is not None:
+                    connection.execute(f"ALTER TABLE {table.name} ALTER COLUMN {column.name} RESTART")
 
 
 @pytest.fixture
