@@ -16,7 +16,7 @@ from .servers import Server, start
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 SETTINGS = {"rate_limit": 0, "token_rate_limit": 0, "private_receivers": "on"}
 KILLS = 10
-PEOPLE, CHANGES = 2000, 4  # events: one for each person, and one for each change
+PEOPLE, CHANGES = 800, 4  # events: one for each person, and one for each change
 WRITERS = 16
 
 

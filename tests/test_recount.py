@@ -40,7 +40,7 @@ from .conftest import Centre, OpenHouse
 from .report_recount import LEGACY_RECOUNTS, RECOUNTS, SUMMED, VERSIONED, Asked, Days, Past
 from .test_centre import FLOW
 
-HISTORIES = max(1, int(os.environ.get("RINGFENCE_TEST_HISTORIES", "500")) // 160)
+HISTORIES = max(1, int(os.environ.get("RINGFENCE_TEST_HISTORIES", "320")) // 160)
 COUNTED = RECOUNTS | CHANNEL_RECOUNTS
 FORMATS = ("csv", "json", "json_bulk")
 LINES = ("+351210000100", "+351210000200")

@@ -23,7 +23,7 @@ from tests.walk import Walk
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 ROOT = Path(__file__).parent.parent
 SEEDS = [20260105, *(int(seed) for seed in os.environ.get("RINGFENCE_SEEDS", "").split(",") if seed)]
-EXAMPLES = os.environ.get("RINGFENCE_EXAMPLES", "8")
+EXAMPLES = os.environ.get("RINGFENCE_EXAMPLES", "4")
 LOOKS = 20  # for what is done a moment later
 GOOD = {"200", "302", "303"}
 OPERATIONS = [op for api in APIS for op in api.operations]
