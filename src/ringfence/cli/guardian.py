@@ -167,18 +167,12 @@ def rebuild(context: typer.Context) -> None:
     """Drop what was made of the event log, of all accounts, and make it anew. Nobody is told again."""
 
     async def work() -> int:
-        from ringfence.guardian.watch import GUARDIAN, WATCH, begin_anew
-        from ringfence.store.outbox import stamp
-        from ringfence.store.worker import Worker
+        from ringfence.guardian.watch import WATCH, begin_anew
+        from ringfence.store.worker import catch_up
 
         async with opened(desk(context)) as house:
-            while await stamp(house.db):
-                pass
             async with house.db.writing() as tx:
                 await begin_anew(tx)
-            worker, count = Worker(house.db, house.world, (GUARDIAN,), house.ctx), 0
-            while more := await worker.react(WATCH):
-                count += more
-        return count
+            return await catch_up(house.db, house.ctx, WATCH)
 
     typer.echo(f"{run(work()):,} events read")

@@ -17,12 +17,12 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from ringfence.kernel.catalog import Api, Job, Reaction
 from ringfence.kernel.ctx import Ctx
 from ringfence.kernel.shapes import Nothing
+from ringfence.store import outbox
 from ringfence.store.columns import Json, Moment, among
 from ringfence.store.outbox import emit_once
 from ringfence.store.query import ACCOUNT, Row, Statement, mine
 from ringfence.store.tables.guardian import KEPT, call_quality, cases, role_assignments, sessions, subjects
 from ringfence.store.tables.identity import accounts
-from ringfence.store.tables.log import cursors
 
 from . import networks
 from .events import CASE_DETECTED, CaseFacts
@@ -150,9 +150,7 @@ EMPTY = [Statement(delete(table), everywhere=True) for table in KEPT]
 
 async def begin_anew(tx: Any) -> None:
     """Drop all that was made of the log, and let the reaction begin at its first event, in one transaction."""
-    await tx.run(REWIND)
-    for statement in EMPTY:
-        await tx.run(statement)
+    await outbox.begin_anew(tx, WATCH.name, EMPTY)
 
 
 def _older(table: Any, column: Any, *also: Any) -> Statement:
@@ -180,7 +178,6 @@ async def retain(ctx: Ctx, args: Nothing) -> None:
 
 WATCH = Reaction("guardian.watch", None, run_all=watch)
 RETENTION = Job("guardian.retention", Nothing, retain, every=3600)
-REWIND = Statement(update(cursors).where(cursors.c.name == WATCH.name).values(place=0), everywhere=True)
 GUARDIAN = Api(
     "guardian",
     "Guardian",

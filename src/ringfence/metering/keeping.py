@@ -10,10 +10,11 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from ringfence.kernel.catalog import Api, Reaction
 from ringfence.kernel.ctx import Ctx
+from ringfence.store import outbox, worker
 from ringfence.store.columns import Json, Moment, among
-from ringfence.store.outbox import AFTER, BACKFILL, BEGIN_CURSOR, CURSOR, LAST, MOVE, emit_once, stamp
+from ringfence.store.outbox import BACKFILL, emit_once
 from ringfence.store.query import ACCOUNT, Row, Statement, change, find, mine
-from ringfence.store.tables.log import cursors, events
+from ringfence.store.tables.log import events
 from ringfence.store.tables.metering import usage_books, usage_lines, wallets
 
 from .books import Books, Entries, LineOf
@@ -99,14 +100,11 @@ EMPTY = (
     Statement(delete(usage_books), everywhere=True),
     Statement(update(wallets).values(spent=0), everywhere=True),
 )
-REWIND = Statement(update(cursors).where(cursors.c.name == METER.name).values(place=0), everywhere=True)
 
 
 async def begin_anew(tx: Any) -> None:
     """Drop the books of every account, and let the reaction begin at the log's first event, in one transaction."""
-    await tx.run(REWIND)
-    for statement in EMPTY:
-        await tx.run(statement)
+    await outbox.begin_anew(tx, METER.name, EMPTY)
 
 
 async def recounted(ctx: Ctx, upto: int) -> tuple[Books, Entries]:
@@ -140,25 +138,7 @@ def misplaced(rows: Iterable[Row], counted: Entries) -> Iterable[str]:
 
 async def catch_up(house: Any) -> int:
     """Bring the books to the end that the log has now; how many events that were. A server may do it meanwhile."""
-    while await stamp(house.db):
-        pass
-    async with house.db.reading() as tx:
-        last = (await tx.one(LAST))["place"]
-    count, place = 0, -1
-    while place < last:
-        async with house.db.writing() as tx:
-            await tx.run(BEGIN_CURSOR, name=METER.name, place=0)
-            cursor = await tx.one(CURSOR, name=METER.name)
-            if cursor is None:
-                break  # another is at it
-            found = await tx.all(AFTER, place=cursor["place"])
-            if not found:
-                break
-            await keep(house.ctx(tx, "", f"reaction:{METER.name}"), found)
-            place = found[-1]["place"]
-            await tx.run(MOVE, name_=METER.name, place_=place)
-        count += len(found)
-    return count
+    return await worker.catch_up(house.db, house.ctx, METER)
 
 
 METERED = Api("metering", "Metering", "What is used, and what it costs.", (), events=EVENTS, reactions=(METER,))

@@ -5,14 +5,14 @@ What a fact says comes of events alone; what a user, a number or a team is calle
 
 from typing import Any
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete
 
 from ringfence.kernel.catalog import Api, Reaction
 from ringfence.kernel.ctx import Ctx
+from ringfence.store import outbox
 from ringfence.store.query import Row, Statement
 from ringfence.store.tables import facts
 from ringfence.store.tables.facts import FACTS
-from ringfence.store.tables.log import cursors
 
 from . import channel_facts, floor_facts
 from .batch import Batch, Projector
@@ -81,14 +81,11 @@ async def keep(ctx: Ctx, events: list[Row]) -> None:
 
 KEEP = Reaction("facts", None, run_all=keep)
 EMPTY = [Statement(delete(table), everywhere=True) for table in FACTS]
-REWIND = Statement(update(cursors).where(cursors.c.name == KEEP.name).values(place=0), everywhere=True)
 
 
 async def begin_anew(tx: Any) -> None:
     """Drop every fact, and let the reaction begin at the log's first event, in one transaction."""
-    await tx.run(REWIND)
-    for statement in EMPTY:
-        await tx.run(statement)
+    await outbox.begin_anew(tx, KEEP.name, EMPTY)
 
 
 FACTS_KEPT = Api("facts", "Facts", "What reports are made of.", operations=(), reactions=(KEEP,))

@@ -12,12 +12,14 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated, Protocol
 from urllib.parse import urlencode
+
+import msgspec
 
 from ringfence.kernel.problems import Fault, Problem, wrong
 from ringfence.kernel.settings import BadSetting, Settings
-from ringfence.kernel.shapes import Upload
+from ringfence.kernel.shapes import Shape, Upload
 
 from .secrets import Vault
 
@@ -29,6 +31,14 @@ BAD_SIGNATURE = Problem("signed_url_refused", 403, "This signed URL is not valid
 CHECKSUM = Problem("checksum_mismatch", 400, "The file is not the one that was announced: its MD5 differs.")
 LENGTH = Problem("length_mismatch", 400, "The file is not the one that was announced: its length differs.")
 TYPE = Problem("content_type_mismatch", 415, "The file is not the one that was announced: its content type differs.")
+
+
+class SignedQuery(Shape):
+    """What the signed URL carries."""
+
+    account: Annotated[str, msgspec.Meta(max_length=24)] = ""
+    expires: Annotated[str, msgspec.Meta(max_length=20)] = ""
+    signature: Annotated[str, msgspec.Meta(max_length=100)] = ""
 
 
 @dataclass(frozen=True, slots=True)

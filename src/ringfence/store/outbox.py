@@ -14,7 +14,7 @@ from ringfence.kernel.catalog import EventType
 from ringfence.kernel.ctx import Ctx
 
 from .columns import Json, among
-from .db import Db
+from .db import Db, Transaction
 from .statement import Row, Statement
 from .tables.log import cursors, events
 
@@ -141,6 +141,13 @@ async def emit_once(ctx: Ctx, told: Iterable[tuple[str, EventType, str, datetime
         del rows[row["id"]]
     await ctx.db.many(ADD_ONCE, list(reversed(rows.values())))
     return len(rows)
+
+
+async def begin_anew(tx: Transaction, reaction: str, emptying: Iterable[Statement]) -> None:
+    """Drop what a reaction has made of the log, and let it begin at the first event, in the caller's transaction."""
+    await tx.run(MOVE, name_=reaction, place_=0)
+    for statement in emptying:
+        await tx.run(statement)
 
 
 async def stamp(db: Db) -> int:

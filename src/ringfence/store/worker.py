@@ -191,3 +191,29 @@ class Worker:
 
     def _next(self, job: Job) -> datetime:
         return self.world.now() + timedelta(seconds=job.every or 0)
+
+
+async def catch_up(db: Db, ctx_for: CtxFor, reaction: Reaction) -> int:
+    """Bring a reaction that takes every event, many together, to the end that the log has now: for commands.
+
+    How many events that was. It stops where another process is at it.
+    """
+    if reaction.run_all is None or reaction.to is not None:
+        raise TypeError(f"{reaction.name} does not take every event")
+    while await outbox.stamp(db):
+        pass
+    async with db.reading() as tx:
+        end = await tx.one(outbox.LAST)
+    last, count, place = end["place"] if end else 0, 0, -1
+    while place < last:
+        async with db.writing() as tx:
+            await tx.run(outbox.BEGIN_CURSOR, name=reaction.name, place=0)
+            cursor = await tx.one(outbox.CURSOR, name=reaction.name)
+            found = await tx.all(outbox.AFTER, place=cursor["place"]) if cursor is not None else []
+            if not found:
+                break
+            await reaction.run_all(ctx_for(tx, "", f"reaction:{reaction.name}"), found)
+            place = found[-1]["place"]
+            await tx.run(outbox.MOVE, name_=reaction.name, place_=place)
+        count += len(found)
+    return count

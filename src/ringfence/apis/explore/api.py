@@ -12,7 +12,7 @@ from ringfence.kernel.shapes import File, Page, See, Shape
 from ringfence.reports import jobs
 from ringfence.reports.catalogue import EXPLORE, UNKNOWN_REPORT, report_of
 from ringfence.reports.spans import span
-from ringfence.store.blobs import BAD_SIGNATURE
+from ringfence.store.blobs import BAD_SIGNATURE, SignedQuery
 from ringfence.store.query import Row
 
 READ = Scope("data-reports:read", "Read historical reports")
@@ -76,14 +76,6 @@ class JobQuery(Shape):
 
     page: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 1
     per_page: Annotated[int, msgspec.Meta(ge=1, le=200)] = 20
-
-
-class SignedQuery(Shape):
-    """What the signed URL carries."""
-
-    account: Annotated[str, msgspec.Meta(max_length=24)] = ""
-    expires: Annotated[str, msgspec.Meta(max_length=20)] = ""
-    signature: Annotated[str, msgspec.Meta(max_length=100)] = ""
 
 
 Shown = TypeVar("Shown", bound=ReportJob)

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from functools import partial
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 from urllib.parse import quote
 
 import msgspec
@@ -13,7 +13,7 @@ from ringfence.kernel.ctx import Ctx
 from ringfence.kernel.problems import NOT_FOUND
 from ringfence.kernel.shapes import Asked, File, Page, PageQuery, See, Shape, paged
 from ringfence.oauth.administration import PROBLEMS, administrator
-from ringfence.store.blobs import BAD_SIGNATURE
+from ringfence.store.blobs import BAD_SIGNATURE, SignedQuery
 from ringfence.store.query import Row
 
 from . import domain
@@ -85,14 +85,6 @@ class RecordingQuery(Shape):
     """`redacted` asks for the version without what must not be heard."""
 
     redacted: bool = False
-
-
-class SignedQuery(Shape):
-    """What the signed URL carries."""
-
-    account: Annotated[str, msgspec.Meta(max_length=24)] = ""
-    expires: Annotated[str, msgspec.Meta(max_length=20)] = ""
-    signature: Annotated[str, msgspec.Meta(max_length=100)] = ""
 
 
 def shown(row: Row) -> Recording:

@@ -16,7 +16,7 @@ from ringfence.kernel.catalog import PUBLIC, Api, Operation, Scope
 from ringfence.kernel.ctx import Ctx
 from ringfence.kernel.problems import INCOMPLETE, MALFORMED, NOT_FOUND, TOO_LARGE, UNSUPPORTED_MEDIA, Fault, wrong
 from ringfence.kernel.shapes import File, See, Shape, Upload, in_utc, misfit
-from ringfence.store.blobs import BAD_SIGNATURE
+from ringfence.store.blobs import BAD_SIGNATURE, SignedQuery
 from ringfence.store.query import Row
 
 from . import domain, imports
@@ -137,14 +137,6 @@ class Import(Shape):
         "created_at": "2026-01-05T09:00:00Z",
         "finished_at": "2026-01-05T09:00:01Z",
     }
-
-
-class SignedQuery(Shape):
-    """What the signed URL carries."""
-
-    account: Annotated[str, msgspec.Meta(max_length=24)] = ""
-    expires: Annotated[str, msgspec.Meta(max_length=20)] = ""
-    signature: Annotated[str, msgspec.Meta(max_length=100)] = ""
 
 
 def shown(row: Row) -> TimeOff:
