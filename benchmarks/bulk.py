@@ -11,6 +11,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,15 @@ def rows(kind: str, count: int) -> Iterator[str]:
 
 
 def memory(server: Server) -> float:
-    """Resident megabytes of the server now."""
-    text = Path(f"/proc/{server.process.pid}/status").read_text()
-    return int(text.partition("VmRSS:")[2].split()[0]) / 1024
+    """Resident megabytes of the server now, and of the processes that it has begun."""
+    own = Path(f"/proc/{server.process.pid}")
+    children = [child for thread in own.glob("task/*/children") for child in thread.read_text().split()]
+    total = 0
+    for process in (own, *(Path(f"/proc/{child}") for child in children)):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            resident = (process / "status").read_text().partition("VmRSS:")[2].split()
+            total += int(resident[0]) if resident else 0  # none: it has just ended
+    return total / 1024
 
 
 def cpu(server: Server) -> float:

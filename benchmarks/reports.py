@@ -23,6 +23,7 @@ from sqlalchemy import select
 
 from ringfence.reports.catalogue import EXPLORE
 from ringfence.reports.report import Report, account_of
+from ringfence.store.migrate import migrate
 from ringfence.store.statement import POSTGRES, SQLITE
 from ringfence.store.tables import facts
 from tests.servers import Server, serving
@@ -53,7 +54,7 @@ def raw(report: Report, account: str, url: str) -> str:
         pieces = str(compiled).split("?")
         values = [value(name) for name in compiled.positiontup or ()]
         return "".join(piece + given for piece, given in zip(pieces, [*values, ""], strict=True))
-    return re.sub(r"%\((\w+)\)s(?:::\w+(?: \w+)*)?", lambda found: value(found[1]), str(compiled))
+    return re.sub(r"%\((\w+)\)s(?:::\w+(?: WITH TIME ZONE)?)?", lambda found: value(found[1]), str(compiled))
 
 
 def is_file(url: str) -> bool:
@@ -83,7 +84,8 @@ def multiply(url: str, account: str, table: Any, moments: tuple[str, ...], ids: 
 
     names = [column.name for column in table.c]
     told = ", ".join(again(name) for name in names)
-    chosen = f"SELECT {told} FROM {table.name}, s WHERE {mine}"  # noqa: S608
+    place = names.index(moments[0]) + 1  # facts are written in the order in which calls end
+    chosen = f"SELECT {told} FROM {table.name}, s WHERE {mine} ORDER BY {place}"  # noqa: S608
     run_sql(url, f"{series} INSERT INTO {table.name} ({', '.join(names)}) {chosen}")
     return have * rounds
 
@@ -173,7 +175,14 @@ def main() -> None:
     given = asked.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         url = given.database or f"sqlite:///{folder}/ringfence.db"
-        settings = {"database": url, "rate_limit": 0, "token_rate_limit": 0, "demo_calls": 4000}
+        migrate(url)
+        settings = {
+            "database": url,
+            "rate_limit": 0,
+            "token_rate_limit": 0,
+            "demo_calls": 4000,
+            "secret_key": "5a" * 32,
+        }
         with serving(Path(folder), "--demo", "--backfill", "1d", **settings) as server:
             settled(url)
             asyncio.run(measure(server, url, given.type, given.format, given.calls))

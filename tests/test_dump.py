@@ -5,7 +5,7 @@ import csv
 import io
 import json
 import math
-import sqlite3
+import subprocess
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from ringfence.reports.report import EVER, days
-from ringfence.store import sqlite
-from ringfence.store.dump import Format, csv_of, local_time, offsets
+from ringfence.store.db import DatabaseUnavailable
+from ringfence.store.dump import local_time, offsets
 from ringfence.store.query import ACCOUNT
+from ringfence.store.sqlite_lines import Format, csv_of
 from ringfence.store.tables import facts
 
 from .conftest import Centre
@@ -161,13 +162,12 @@ async def test_nobody_sees_the_rows_of_another_account(centre: Centre) -> None:
 
 
 def test_only_fields_that_need_them_get_quotes() -> None:
-    rows = [(b'a\x1f"\x1fb',), (b"\x1f\x1f",), (b"1\n2\x1f,\x1f\r",)]
-    assert csv_of(rows, 3) == b'a,"""",b\n,,\n"1\n2",",","\r"\n'
+    assert csv_of(b'a\x1f"\x1fb\x1e\x1f\x1f\x1e1\n2\x1f,\x1f\r\x1e') == b'a,"""",b\n,,\n"1\n2",",","\r"\n'
 
 
 @pytest.fixture
 def connections(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Every connection that was opened by itself, in order."""
+    """Every connection to PostgreSQL that was opened by itself, and every process that reads SQLite, in order."""
     opened: list[Any] = []
 
     def kept(connect: Callable[..., Any]) -> Callable[..., Any]:
@@ -177,19 +177,13 @@ def connections(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
         return connecting
 
-    monkeypatch.setattr(sqlite, "connect", kept(sqlite.connect))
+    monkeypatch.setattr(subprocess, "Popen", kept(subprocess.Popen))
     monkeypatch.setattr(psycopg, "connect", kept(psycopg.connect))
     return opened
 
 
-def is_closed(connection: Any) -> bool:
-    if isinstance(connection, psycopg.Connection):
-        return connection.closed
-    try:
-        connection.execute("SELECT 1")
-    except sqlite3.ProgrammingError:
-        return True
-    return False
+def is_closed(one: Any) -> bool:
+    return bool(one.closed if isinstance(one, psycopg.Connection) else one.poll() is not None)
 
 
 async def test_who_stops_early_leaves_nothing_open(centre: Centre, connections: list[Any]) -> None:
@@ -201,6 +195,18 @@ async def test_who_stops_early_leaves_nothing_open(centre: Centre, connections: 
     assert not is_closed(connection)
     await dump.aclose()
     assert is_closed(connection)
+
+
+async def test_a_killed_process_is_a_database_that_is_away(centre: Centre, connections: list[Any]) -> None:
+    """A report is written in another attempt, and has not failed."""
+    if centre.house.db.name != "sqlite":
+        pytest.skip("rows of PostgreSQL are read by none")
+    account = await filled(centre, [plain_row(n) for n in range(60_000)])
+    dump = centre.house.db.dump(CORE, "csv", account=account)
+    await anext(dump)
+    connections[-1].kill()
+    with pytest.raises(DatabaseUnavailable, match="signal 9"):
+        [_ async for _ in dump]
 
 
 async def test_who_is_cancelled_while_the_database_works_leaves_nothing_open(
@@ -220,7 +226,7 @@ async def test_who_is_cancelled_while_the_database_works_leaves_nothing_open(
 
         return connecting
 
-    monkeypatch.setattr(sqlite, "connect", slowly(sqlite.connect))
+    monkeypatch.setattr(subprocess, "Popen", slowly(subprocess.Popen))
     monkeypatch.setattr(psycopg, "connect", slowly(psycopg.connect))
 
     async def read() -> None:

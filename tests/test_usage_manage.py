@@ -533,8 +533,12 @@ async def test_kills_leave_every_balance_as_the_log_has_it(tmp_path: Path, datab
         server.kill()
         stop.set()
         await asyncio.gather(*callers)
-    await asyncio.to_thread(server.ringfence, "wallets", "top-up", "voice", "12.5")
-    run = server.ringfence
+    server, run = await begin(), server.ringfence
+    async with asyncio.timeout(120):  # somebody has talked by then, however slow the machine
+        while "voice_talk_time" not in await asyncio.to_thread(run, "usage", "show"):
+            await asyncio.sleep(0.2)
+    server.kill()
+    await asyncio.to_thread(run, "wallets", "top-up", "voice", "12.5")
     await asyncio.to_thread(run, "wallets", "list")  # what came after the last kill is in the books
     log = await asyncio.to_thread(run, "events", "tail", "--json", "--last", "1000000")
     explained = json.loads(await asyncio.to_thread(run, "usage", "explain", "voice", "--json"))

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from sqlalchemy import func, select
 
 from ringfence.store.db import Db
-from ringfence.store.dump import Piece
+from ringfence.store.sqlite_lines import Piece
 from ringfence.store.statement import Statement
 
 from .report import Report, selecting

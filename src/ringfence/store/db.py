@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from sqlalchemy import Select, Table
 
-    from .dump import Format, Piece
+    from .sqlite_lines import Format, Piece
     from .statement import Row, Statement
 
 

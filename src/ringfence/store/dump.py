@@ -5,13 +5,12 @@ point, moments as `local_time` has it, documents as JSON.
 """
 
 import asyncio
-import re
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Generator
 from concurrent.futures import Executor
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from threading import Lock
-from typing import Any, Literal, cast
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Boolean, Float, Numeric, Select, String, Text, case, func, literal, literal_column
@@ -20,13 +19,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.elements import ColumnElement, False_, True_
 
 from .columns import Fraction, Json
-
-Format = Literal["csv", "json"]
-Piece = tuple[bytes, int]  # lines, and how many rows they are
-FIELD, RECORD = "\x1f", b"\x1e"  # what SQLite's lines are first separated with
-TO_CSV = bytes.maketrans(b"\x1f\x1e", b",\n")
-SPECIALS = (b'"', b",", b"\n", b"\r")
-SPECIAL = re.compile(rb'[",\r\n]')
+from .sqlite_lines import FIELD, RECORD, Format, Piece
 
 
 class local_time(ColumnElement[str]):  # noqa: N801 - reads as SQL
@@ -201,37 +194,6 @@ def postgres_copy(inner: str, format: Format) -> str:
         return f"COPY ({inner}) TO STDOUT WITH (FORMAT csv)"
     as_it_is = r"FORMAT csv, QUOTE E'\x01', DELIMITER E'\x02', ESCAPE E'\x01'"
     return f"COPY (SELECT row_to_json(t) FROM ({inner}) AS t) TO STDOUT WITH ({as_it_is})"  # noqa: S608 - compiled
-
-
-class Doubtful(Exception):
-    """A text holds what separates SQLite's fields."""
-
-
-def csv_of(rows: list[tuple[bytes]], width: int) -> bytes:
-    """Lines of SQLite's, of `width` fields, as CSV; only a field that needs quotes gets them. Raises Doubtful."""
-    found = RECORD.join([line for (line,) in rows]) + RECORD
-    if found.count(RECORD) != len(rows) or found.count(b"\x1f") != len(rows) * (width - 1):
-        raise Doubtful
-    if not any(special in found for special in SPECIALS):
-        return found.translate(TO_CSV)
-    pieces, done = [], 0
-    for special in SPECIAL.finditer(found):
-        at = special.start()
-        if at < done:
-            continue  # in a field that has its quotes
-        start = max(found.rfind(b"\x1f", done, at) + 1, found.rfind(RECORD, done, at) + 1, done)
-        end = min(where for where in (found.find(b"\x1f", at), found.find(RECORD, at)) if where >= 0)
-        pieces += [found[done:start].translate(TO_CSV), b'"', found[start:end].replace(b'"', b'""'), b'"']
-        done = end
-    return b"".join([*pieces, found[done:].translate(TO_CSV)])
-
-
-def json_of(rows: list[tuple[bytes]], width: int) -> bytes:
-    """JSON objects, one on each line."""
-    return b"\n".join([line for (line,) in rows]) + b"\n"
-
-
-LINES: dict[Format, Callable[[list[tuple[bytes]], int], bytes]] = {"csv": csv_of, "json": json_of}
 
 
 async def handed_over(pool: Executor, pieces: Generator[Piece, None, None]) -> AsyncGenerator[Piece, None]:

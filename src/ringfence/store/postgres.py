@@ -13,7 +13,8 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from sqlalchemy import Select, Table
 
 from .db import BadValue, DatabaseUnavailable, DuplicateRow, TryAgain
-from .dump import Format, Piece, handed_over, postgres_copy, postgres_select
+from .dump import handed_over, postgres_copy, postgres_select
+from .sqlite_lines import Format, Piece
 from .statement import POSTGRES, Row, Statement, loading
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]

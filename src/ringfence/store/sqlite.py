@@ -6,28 +6,33 @@ Readers have connections of their own and, in WAL mode, never wait for a writer.
 """
 
 import asyncio
+import json
 import sqlite3
+import subprocess
+import sys
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, suppress
-from itertools import chain
+from contextlib import aclosing, closing, suppress
+from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, cast
+from typing import IO, Any, cast
 
 from sqlalchemy import Select, Table
 
+from . import sqlite_lines
 from .db import BadValue, DatabaseUnavailable, DuplicateRow
-from .dump import LINES, Doubtful, Format, Piece, handed_over, sqlite_select
+from .dump import handed_over, sqlite_select
+from .sqlite_lines import Dump, Format, Piece
 from .statement import SQLITE, Prepared, Row, Statement, loading
 
 PATIENCE = 30.0  # seconds to wait for another process that is writing
 CHUNK = 500  # rows that a scan hands over at a time
-DUMPED = 2000  # that a dump does
 TOGETHER = 250  # rows that one statement inserts
 LAZY = 0.05  # seconds that a batch stays open for those who do not wait for its commit
 BATCH = 512  # writers that one commit may hold
+AHEAD = 2**20  # bytes that a process which reads a dump may be ahead
 
 
 def connect(path: str, *, timeout: float = PATIENCE) -> sqlite3.Connection:
@@ -336,31 +341,40 @@ class Writer:
 
 def _dumped(path: str, core: Select[Any], format: Format, given: Mapping[str, Any]) -> Generator[Piece, None, None]:
     """A select as text, from one snapshot; to be run in a thread."""
-    connection, done, careful = connect(path), 0, False
-    connection.text_factory = bytes
+    usual, careful = (Statement(sqlite_select(core, format, careful=careful)).sqlite for careful in (False, True))
+    bound, again = list(usual.bind(given)), (careful.sql, list(careful.bind(given)))
+    dump = Dump(path, usual.sql, bound, again, format, len(core.selected_columns))
+    with closing(sqlite_lines.read(dump)) as here:
+        first = list(islice(here, 1))
+    many = bool(first) and first[0][1] == sqlite_lines.TOGETHER
+    for found, rows in _read_beside(dump) if many else first:
+        yield sqlite_lines.csv_of(found) if format == "csv" else found, rows
 
-    def begin() -> sqlite3.Cursor:
-        prepared = Statement(sqlite_select(core, format, careful=careful)).sqlite
-        return connection.execute(prepared.sql, prepared.bind(given))
 
-    try:
-        connection.execute("BEGIN")
-        cursor, width = begin(), len(core.selected_columns)
-        while rows := cursor.fetchmany(DUMPED):
-            try:
-                piece = LINES[format](rows, width)
-            except Doubtful:
-                if careful:
-                    raise
-                careful = True
-                cursor = begin()
-                for _ in range(done):
-                    cursor.fetchone()
-                continue
-            done += len(rows)
-            yield piece, len(rows)
-    finally:
-        connection.close()
+def _read_beside(dump: Dump) -> Generator[Piece, None, None]:
+    """What is more than a piece is read by a process of its own, which ends with this generator.
+
+    In this one the driver would let go of the interpreter at every row, and wait to have it back whenever the server
+    is at something else.
+    """
+    command = [sys.executable, "-I", "-S", sqlite_lines.__file__]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(  # noqa: S603
+        command, stdin=pipe, stdout=pipe, stderr=pipe, process_group=0, pipesize=AHEAD
+    ) as process:
+        told, found, said = (cast("IO[bytes]", one) for one in (process.stdin, process.stdout, process.stderr))
+        try:
+            with suppress(BrokenPipeError), told:
+                told.write(json.dumps(dump).encode())
+            while head := found.read(sqlite_lines.HEAD.size):
+                length, rows = sqlite_lines.HEAD.unpack(head)
+                yield found.read(length), rows
+            if (code := process.wait()) < 0:
+                raise DatabaseUnavailable(f"the process that read the rows was ended by signal {-code}")
+            if code:
+                raise sqlite3.OperationalError(said.read().decode(errors="replace").strip()[-1000:])
+        finally:
+            process.kill()
 
 
 class SqliteDb:
