@@ -233,26 +233,27 @@ async def made(centre: Centre, headers: dict[str, str], op: Operation) -> dict[s
     }
 
 
-@pytest.mark.parametrize("op", FENCED, ids=operation_name)
-async def test_without_a_token_nobody_gets_in(centre: Centre, op: Operation) -> None:
+async def test_without_a_token_nobody_gets_in(centre: Centre) -> None:
     async with centre.http() as http:
-        answer = await http.request(op.method, somewhere(op.path))
-    assert answer.status_code == 401
-    assert answer.headers["www-authenticate"].startswith("Bearer realm=")
-    assert "error=" not in answer.headers["www-authenticate"]
-    assert answer.json()["code"] == "not_authenticated"
+        for op in FENCED:
+            answer = await http.request(op.method, somewhere(op.path))
+            assert answer.status_code == 401, operation_name(op)
+            assert answer.headers["www-authenticate"].startswith("Bearer realm="), operation_name(op)
+            assert "error=" not in answer.headers["www-authenticate"], operation_name(op)
+            assert answer.json()["code"] == "not_authenticated", operation_name(op)
 
 
-@pytest.mark.parametrize("op", FENCED, ids=operation_name)
-async def test_every_other_scope_together_does_not_open_it(centre: Centre, op: Operation) -> None:
-    others = sorted(scope.name for scope in SCOPES - {fence(op)})
-    async with centre.http(**await tokens_for(centre, *others)) as http:
-        answer = await http.request(op.method, somewhere(op.path))
-    assert answer.status_code == 403
-    assert f'error="insufficient_scope", scope="{fence(op).name}"' in answer.headers["www-authenticate"]
-    body = answer.json()
-    assert body["code"] == "insufficient_scope"
-    assert fence(op).name in body["description"]
+async def test_every_other_scope_together_does_not_open_it(centre: Centre) -> None:
+    for op in FENCED:
+        others = sorted(scope.name for scope in SCOPES - {fence(op)})
+        async with centre.http(**await tokens_for(centre, *others)) as http:
+            answer = await http.request(op.method, somewhere(op.path))
+        assert answer.status_code == 403, operation_name(op)
+        wanted = f'error="insufficient_scope", scope="{fence(op).name}"'
+        assert wanted in answer.headers["www-authenticate"], operation_name(op)
+        body = answer.json()
+        assert body["code"] == "insufficient_scope", operation_name(op)
+        assert fence(op).name in body["description"], operation_name(op)
 
 
 @pytest.mark.parametrize("op", MEMBERS, ids=operation_name)
@@ -297,16 +298,19 @@ async def test_the_example_is_taken_and_strangers_in_it_are_ignored(centre: Cent
     assert "surprise" not in answer.text.replace("?surprise=1", "")  # links of a page repeat what was asked
 
 
+SENSELESS = (b"", b"{", b"[1", b"\xff\xfe", b'"text"', b"null", b"1e999", b"[" * 5000)
+
+
 @pytest.mark.parametrize("op", BODIES, ids=operation_name)
-@pytest.mark.parametrize("body", [b"", b"{", b"[1", b"\xff\xfe", b'"text"', b"null", b"1e999", b"[" * 5000], ids=repr)
-async def test_a_body_that_makes_no_sense_is_a_400(centre: Centre, op: Operation, body: bytes) -> None:
+async def test_a_body_that_makes_no_sense_is_a_400(centre: Centre, op: Operation) -> None:
     headers = await tokens_for(centre, *(s.name for s in SCOPES))
     path = op.path.format(**await made(centre, headers, op))
-    async with centre.http(**headers) as http:
-        answer = await http.request(op.method, path, content=body, headers={"content-type": "application/json"})
-    assert answer.status_code == 400, answer.text
     members = {"code", "message", "description", "fields"} | ({"error"} if op.errors is Errors.STATE else set())
-    assert set(answer.json()) == members
+    async with centre.http(**headers) as http:
+        for body in SENSELESS:
+            answer = await http.request(op.method, path, content=body, headers={"content-type": "application/json"})
+            assert answer.status_code == 400, (body, answer.text)
+            assert set(answer.json()) == members, body
 
 
 @pytest.mark.parametrize("op", BODIES, ids=operation_name)

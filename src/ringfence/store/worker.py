@@ -38,6 +38,7 @@ class Worker:
         self.bell = asyncio.Event()
         self._held_until: dict[str, float] = {}
         self._cursors: dict[str, int] = {}
+        self._read: dict[int, list[Row]] = {}  # events after a place, for the turn that is going on
         self._long: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -90,6 +91,7 @@ class Worker:
         for reaction in self.reactions:
             if last and self._cursors.get(reaction.name, -1) < last["place"]:
                 count += await self.react(reaction)
+        self._read.clear()  # a turn is short, and what it read may be much
         while row := await work.claim(self.db, self.world.now(), without=self._unwanted()):
             job = self.jobs.get(row["name"])
             if job is not None and job.long:
@@ -123,7 +125,7 @@ class Worker:
                 cursor = await tx.one(outbox.CURSOR, name=reaction.name)
                 if cursor is None:
                     return 0  # another process is at it
-                found = await tx.all(outbox.AFTER, place=cursor["place"])
+                found = await self._after(tx, cursor["place"])
                 await self._hand_over(tx, reaction, found)
                 place = found[-1]["place"] if found else cursor["place"]
                 if found:
@@ -134,6 +136,12 @@ class Worker:
             return 0
         self._cursors[reaction.name] = place
         return len(found)
+
+    async def _after(self, tx: Transaction, place: int) -> list[Row]:
+        """The next events. What was placed stays as it is: reactions that are as far share what one has read."""
+        if place not in self._read:
+            self._read[place] = await tx.all(outbox.AFTER, place=place)
+        return self._read[place]
 
     async def _hand_over(self, tx: Transaction, reaction: Reaction, found: list[Row]) -> None:
         """Give a reaction those of the events that it is for."""
