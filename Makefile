@@ -12,6 +12,8 @@ PYTHON ?= $(or $(shell for python in python3.11 python3; do \
 UV_VERSION := 0.13.9
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
 
+# Where bytecode is not kept, each start of a process compiles every module again: seconds.
+unexport PYTHONDONTWRITEBYTECODE
 export UV_PYTHON_DOWNLOADS := never
 export UV_LINK_MODE ?= copy
 ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt),)
