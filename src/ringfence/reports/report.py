@@ -65,7 +65,7 @@ def selecting(report: Report, zone: ZoneInfo, starts: datetime, ends: datetime) 
         groups = [column for name, column in report.columns.items() if name not in report.sums]
         named = [column.label(name) for name, column in report.columns.items()]
         summed = select(*named).select_from(report.source).where(*mine).group_by(*groups).subquery("summed")
-        order = [column for name, column in summed.c.items() if name not in report.sums]
+        order = [column.nulls_first() for name, column in summed.c.items() if name not in report.sums]
         return select(*[shown(name, column) for name, column in summed.c.items()]).order_by(*order)
     chosen = select(*[shown(name, column) for name, column in report.columns.items()])
     return chosen.select_from(report.source).where(*mine).order_by(*report.order)
