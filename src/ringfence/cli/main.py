@@ -64,7 +64,6 @@ def options(
     context.obj = Desk(database, config, account)
 
 
-@app.command()
 def migrate(context: typer.Context) -> None:
     """Bring the database to this version's tables."""
     from ringfence.store.migrate import migrate as apply_migrations
@@ -76,7 +75,6 @@ def migrate(context: typer.Context) -> None:
     typer.echo(f"at revision {after} already" if before == after else f"migrated from {before or 'nothing'} to {after}")
 
 
-@app.command()
 def settings(
     context: typer.Context,
     json: AsJson = False,
@@ -147,35 +145,27 @@ def list_accounts(context: typer.Context, json: AsJson = False) -> None:
         )
 
 
-app.command()(serve)
-app.command()(contract)
-app.command()(applying.apply)
-app.add_typer(clients.app, name="clients")
-app.add_typer(grants.app, name="grants")
-app.add_typer(scopes_app, name="scopes")
-app.add_typer(keys.app, name="keys")
-app.add_typer(people.app, name="users")
-app.add_typer(ring_groups.app, name="ring-groups")
-app.add_typer(contacts.app, name="contacts")
-app.add_typer(lists.app, name="lists")
-app.add_typer(flows.app, name="flows")
-app.add_typer(recordings.app, name="recordings")
-app.add_typer(guardian.app, name="guardian")
-app.add_typer(apps.app, name="apps")
-app.add_typer(absences.app, name="time-off")
-app.add_typer(voices.app, name="biometrics")
-app.add_typer(accounts_app, name="accounts")
-app.add_typer(metered.usage_app, name="usage")
-app.add_typer(metered.wallets_app, name="wallets")
-app.add_typer(floor.agents_app, name="agents")
-app.add_typer(floor.calls_app, name="calls")
-app.command()(floor.simulate)
-app.command()(wallboard.live)
-app.command()(record)
-app.command(epilog="Example: ringfence report calls --from 2026-01-01 --to 2026-02-01 -o january.csv")(reports.report)
-app.add_typer(reports.facts_app, name="facts")
-app.add_typer(log.events_app, name="events")
-app.add_typer(log.jobs_app, name="jobs")
+SERVER, SCOPES, CENTRE, RECORDS, WATCH = (
+    "The server", "Clients and their scopes", "The centre", "What is kept", "What happens",
+)  # fmt: skip
+EXAMPLE = "Example: ringfence report calls --from 2026-01-01 --to 2026-02-01 -o january.csv"
+for command, panel, epilog in (
+    (serve, SERVER, None), (applying.apply, SERVER, None), (migrate, SERVER, None), (settings, SERVER, None),
+    (contract, SERVER, None), (floor.simulate, CENTRE, None), (record, RECORDS, None), (wallboard.live, WATCH, None),
+    (reports.report, WATCH, EXAMPLE),
+):  # fmt: skip
+    app.command(rich_help_panel=panel, epilog=epilog)(command)
+for name, group, panel in (
+    ("accounts", accounts_app, SERVER), ("keys", keys.app, SERVER), ("jobs", log.jobs_app, SERVER),
+    ("clients", clients.app, SCOPES), ("grants", grants.app, SCOPES), ("scopes", scopes_app, SCOPES),
+    ("apps", apps.app, SCOPES), ("users", people.app, CENTRE), ("ring-groups", ring_groups.app, CENTRE),
+    ("agents", floor.agents_app, CENTRE), ("calls", floor.calls_app, CENTRE), ("flows", flows.app, CENTRE),
+    ("time-off", absences.app, CENTRE), ("contacts", contacts.app, RECORDS), ("lists", lists.app, RECORDS),
+    ("recordings", recordings.app, RECORDS), ("biometrics", voices.app, RECORDS), ("guardian", guardian.app, WATCH),
+    ("usage", metered.usage_app, WATCH), ("wallets", metered.wallets_app, WATCH), ("events", log.events_app, WATCH),
+    ("facts", reports.facts_app, WATCH),
+):  # fmt: skip
+    app.add_typer(group, name=name, rich_help_panel=panel)
 
 
 def main() -> None:
