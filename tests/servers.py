@@ -2,17 +2,19 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 RINGFENCE = Path(sys.executable).with_name("ringfence")
+README = Path(__file__).parent.parent / "README.md"
 
 
 @dataclass
@@ -82,3 +84,26 @@ def serving(folder: Path, *options: str, **settings: Any) -> Iterator[Server]:
         if server.process.poll() is None:
             server.process.terminate()
             server.process.wait(10)
+
+
+def pasted(heading: str, server: Server, *, first: int = 0, instead: Mapping[str, str] = {}) -> list[str]:
+    """What the commands of a section of the README print, block by block from the `first`; other words `instead`."""
+    walk = README.read_text("utf-8").partition(f"\n## {heading}")[2].partition("\n## ")[0]
+    blocks = re.findall(r"```\n(.*?)```", walk, re.DOTALL)[first:]
+    assert blocks, heading
+    script = "set -um\n" + "\n".join(f"{block}\necho '--- {n}'" for n, block in enumerate(blocks))
+    script = script.replace("http://127.0.0.1:8000", server.base)
+    script = script.replace('"$PWD/.venv/bin:$PATH"', f'"{RINGFENCE.parent}:$PATH"')
+    for old, new in instead.items():
+        script = script.replace(old, new)
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=server.folder,
+        env=server.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=120,
+    )
+    told = done.stdout.decode()
+    assert "Traceback" not in told, told
+    return re.split(r"--- \d\n", told)

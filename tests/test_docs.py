@@ -3,7 +3,6 @@
 import importlib
 import re
 import socket
-import subprocess
 import wave
 from pathlib import Path
 
@@ -11,10 +10,11 @@ import pytest
 
 from ringfence.apis.all import APIS
 from ringfence.kernel.settings import as_markdown
-from tests.servers import RINGFENCE, serving
+from tests.servers import README as PAGE
+from tests.servers import pasted, serving
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text("utf-8")
+README = PAGE.read_text("utf-8")
 NAMED = re.compile(r"`((?:web|fence|store|oauth|kernel|apis|floor|sandbox|cli)\.[\w.]+)`")
 
 
@@ -52,21 +52,9 @@ def test_every_link_in_the_documentation_leads_somewhere() -> None:
 
 @pytest.mark.process
 def test_the_readmes_tour_works_as_pasted(tmp_path: Path) -> None:
-    tour = README.partition("## Five minutes")[2].partition("\n## ")[0]
-    blocks = re.findall(r"```\n(.*?)```", tour, re.DOTALL)
-    assert "make serve" in blocks[0]
     with serving(tmp_path, "--demo", activation_delay=6) as server:
-        script = "set -u\n" + "\n".join(f"{block}\necho '--- {n}'" for n, block in enumerate(blocks[1:]))
-        script = script.replace("http://127.0.0.1:8000", server.base).replace(
-            "ACTIVATION_DELAY=20", "ACTIVATION_DELAY=6"
-        )
-        script = script.replace('"$PWD/.venv/bin:$PATH"', f'"{RINGFENCE.parent}:$PATH"')
-        done = subprocess.run(
-            ["bash", "-c", script], cwd=tmp_path, env=server.environment, capture_output=True, timeout=120
-        )
-    out = done.stdout.decode()
-    made, read, refused, pending, admitted, removed = re.split(r"--- \d\n", out)[:6]
-    assert done.stderr.decode().strip() == "", done.stderr.decode()
+        soon = {"ACTIVATION_DELAY=20": "ACTIVATION_DELAY=6"}
+        made, read, refused, pending, admitted, removed = pasted("Five minutes", server, first=1, instead=soon)[:6]
     assert "client_id" in made
     assert '"total":60' in read
     assert "403 Forbidden" in refused
@@ -80,27 +68,18 @@ def test_the_readmes_tour_works_as_pasted(tmp_path: Path) -> None:
 
 @pytest.mark.process
 def test_the_readmes_call_works_as_pasted(tmp_path: Path) -> None:
-    walk = README.partition("## A call, from")[2].partition("\n## ")[0]
-    blocks = re.findall(r"```\n(.*?)```", walk, re.DOTALL)
-    assert "make serve" in blocks[0]
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        port = str(probe.getsockname()[1])
     with serving(tmp_path, "--demo", "--speed", "2", private_receivers="on") as server:
-        script = "set -um\n" + "\n".join(f"{block}\necho '--- {n}'" for n, block in enumerate(blocks[1:]))
-        script = script.replace("http://127.0.0.1:8000", server.base).replace("9009", str(port))
-        script = script.replace('"$PWD/.venv/bin:$PATH"', f'"{RINGFENCE.parent}:$PATH"')
-        done = subprocess.run(
-            ["bash", "-c", script], cwd=tmp_path, env=server.environment, capture_output=True, timeout=120
-        )
-    _, subscribed, called, fetched = re.split(r"--- \d\n", done.stdout.decode())[:4]
-    assert "Traceback" not in done.stderr.decode(), done.stderr.decode()
+        told = pasted("A call, from", server, first=1, instead={"9009": port})
+    _, subscribed, called, fetched = told[:4]
     assert "client_id" in subscribed
     assert (tmp_path / "secret.txt").read_text().startswith("whsec_")
     assert '"interaction_id"' in called
     assert re.search(r"call\.answered .*sales", called), called
-    for told in ("call.started", "agent.status_changed busy", "recording.created conversation", "call.ended Answered"):
-        assert f"signed: {told}" in called
+    for event in ("call.started", "agent.status_changed busy", "recording.created conversation", "call.ended Answered"):
+        assert f"signed: {event}" in called
     assert '"type":"conversation"' in fetched
     with wave.open(str(tmp_path / "call.wav")) as audio:
         assert audio.getnchannels() == 2
@@ -109,19 +88,32 @@ def test_the_readmes_call_works_as_pasted(tmp_path: Path) -> None:
 
 @pytest.mark.process
 def test_the_readmes_report_works_as_pasted(tmp_path: Path) -> None:
-    walk = README.partition("## A report in three")[2].partition("\n## ")[0]
-    script = "set -u\n" + "\n".join(re.findall(r"```\n(.*?)```", walk, re.DOTALL))
     with serving(tmp_path, "--demo", "--backfill", "1d", demo_calls=100) as server:
-        script = script.replace("http://127.0.0.1:8000", server.base)
-        script = script.replace('"$PWD/.venv/bin:$PATH"', f'"{RINGFENCE.parent}:$PATH"')
-        done = subprocess.run(
-            ["bash", "-c", script], cwd=tmp_path, env=server.environment, capture_output=True, timeout=120
-        )
-    assert "Traceback" not in done.stderr.decode(), done.stderr.decode()
-    assert "rows in calls.csv" in done.stderr.decode()
-    assert "studio_flow_execution" in done.stdout.decode()
+        written, _, _ = pasted("A report in three", server)
+    assert "rows in calls.csv" in written
+    assert "studio_flow_execution" in written
     assert (tmp_path / "calls.svg").read_text().startswith("<svg ")
     here, by_api = ((tmp_path / name).read_text().splitlines() for name in ("calls.csv", "by-api.csv"))
     assert here[0] == by_api[0]
     assert len(by_api) > 20
     assert {line[:32] for line in by_api} <= {line[:32] for line in here}  # the port of links is the test's own
+
+
+@pytest.mark.process
+def test_what_guardian_tells_works_as_pasted(tmp_path: Path) -> None:
+    with serving(tmp_path, "--demo", "--backfill", "30d") as server:
+        told, _ = pasted("What is out of the ordinary", server)
+    assert "impossible_travel" in told
+    assert '"case":"hold_and_hang_up"' in told
+
+
+@pytest.mark.process
+def test_time_off_usage_and_consent_work_as_pasted(tmp_path: Path) -> None:
+    with serving(tmp_path, "--demo") as server:
+        away, used, agreed, _ = pasted("Away, used, agreed", server)
+    assert '"event_type_name":"Training"' in away, away
+    assert re.search(r"Hugo.*away_training", away), away
+    assert '"product_name":' in used
+    assert '"plafond":' in used
+    assert '"status":"CONSENTED"' in agreed
+    assert re.search(r"DELETED.*opt_out", agreed), agreed

@@ -1,8 +1,6 @@
 """The Live API: subscriptions and their limits, and what goes over an open stream, tick by tick."""
 
 import asyncio
-import re
-import subprocess
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -31,7 +29,7 @@ from ringfence.store.tables.identity import ring_groups
 from ringfence.store.tables.reports import live_subscriptions
 
 from .conftest import Centre, OpenHouse
-from .servers import RINGFENCE, serving
+from .servers import pasted, serving
 from .test_keeper import staffed
 
 SCOPES = ("live-queries:read", "live-subscriptions:read", "live-subscriptions:write")
@@ -615,22 +613,12 @@ async def _fails() -> bool:
 
 @pytest.mark.process
 def test_the_readmes_wallboard_works_as_pasted(tmp_path: Path) -> None:
-    readme = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
-    walk = readme.partition("## The centre, live")[2].partition("\n## ")[0]
-    blocks = re.findall(r"```\n(.*?)```", walk, re.DOTALL)
-    assert len(blocks) == 2
     with serving(tmp_path, "--demo", "--speed", "20", demo_calls=5000, activation_delay=0) as server:
-        script = "set -um\n" + "\n".join(f"{block}\necho '--- {n}'" for n, block in enumerate(blocks))
-        script = script.replace("http://127.0.0.1:8000", server.base)
-        script = script.replace('"$PWD/.venv/bin:$PATH"', f'"{RINGFENCE.parent}:$PATH"')
-        done = subprocess.run(
-            ["bash", "-c", script], cwd=tmp_path, env=server.environment, capture_output=True, timeout=120
-        )
+        followed, board_once, _ = pasted("The centre, live", server)
         board = msgspec.json.decode(server.ringfence("live", "--json", "--group", "sales", "--interval", "900"))
         server.ringfence("live", "--once", "--group", "none", code=1)
         log = (tmp_path / "server.log").read_text()
-    followed, board_once = re.split(r"--- \d\n", done.stdout.decode())[:2]
-    assert "Traceback" not in done.stderr.decode() + log, done.stderr.decode() + log
+    assert "Traceback" not in log, log
     assert '"metadata":{"widget":"who is at work"}' in followed
     assert followed.count("event: result") >= 2
     assert "event: closed" in board_once
