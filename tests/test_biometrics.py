@@ -9,12 +9,17 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from joserfc import jwt
+from joserfc.errors import BadSignatureError
+from joserfc.jwk import KeySet
 from sqlalchemy import select
 
 from ringfence.floor import audio, biometrics, flow_checks, flows, inbox
 from ringfence.floor.carrier import Simulated
 from ringfence.floor.events import RECORDING_CREATED
 from ringfence.floor.voice_prints import ENGINE, NoSpeech, left_of
+from ringfence.oauth import keys
+from ringfence.sandbox import voices
 from ringfence.store.outbox import emit
 from ringfence.store.statement import Statement, adding
 from ringfence.store.tables import metadata
@@ -169,7 +174,7 @@ async def test_who_has_not_called_yet_is_heard_when_they_do(centre: Centre) -> N
     assert len(row["recordings"]) == 2
 
 
-@pytest.mark.parametrize("how", ["opt_out", "REFUSED", "NO_CONSENT", "erasure"])
+@pytest.mark.parametrize("how", ["opt_out", "REFUSED", "NO_CONSENT", "deletion", "erasure"])
 async def test_nothing_is_left_of_a_print_but_the_proof(centre: Centre, how: str) -> None:
     who = await enrolled(centre)
     [row] = await centre.rows(PRINTS)
@@ -185,7 +190,8 @@ async def test_nothing_is_left_of_a_print_but_the_proof(centre: Centre, how: str
             assert (await http.put(f"{of(who)}/enrollment", json={"phrase_id": 1})).status_code == 409
         elif how == "erasure":
             await erase(centre, who)
-            await centre.settle()
+        elif how == "deletion":
+            assert (await http.delete(f"/contacts/{who}")).status_code == 204
         else:
             assert (await http.put(f"{of(who)}/consent", json={"status": how})).json() == {"status": how}
     await centre.settle()
@@ -207,8 +213,9 @@ async def test_nothing_is_left_of_a_print_but_the_proof(centre: Centre, how: str
     assert removed["how"] == ("api" if how in ("REFUSED", "NO_CONSENT") else how)
     history = await centre.rows(SAID)
     assert [row["status"] for row in history] == [
-        "CONSENTED", {"opt_out": "DELETED", "erasure": "DELETED"}.get(how, how)
+        "CONSENTED", how if how in ("REFUSED", "NO_CONSENT") else "DELETED"
     ]  # fmt: skip
+    assert removed["removed_by"].startswith("job:" if how == "erasure" else "client:")
     told_of = [row for row in await centre.rows(EVENTS) if row["type"] == "biometrics.removed"]
     assert [row["data"]["removal_id"] for row in told_of] == [proof["id"]]
 
@@ -223,6 +230,32 @@ async def test_a_proof_that_was_changed_is_noticed(centre: Centre) -> None:
         await tx.run(changed)
         [(_, good)] = await biometrics.proofs(centre.house.ctx(tx, ctx.account, "test"), who)
     assert not good
+
+
+async def test_a_proof_is_verified_by_anybody_also_after_keys_were_rotated(centre: Centre) -> None:
+    who = await enrolled(centre)
+    async with centre.house.db.writing() as tx:
+        ctx = centre.house.ctx(tx, await centre.account(), "test")
+        await biometrics.opt_out(ctx, who)
+        [(row, _)] = await biometrics.proofs(ctx, who)
+        text = await biometrics.attested(ctx, row)
+    for _ in range(2):
+        async with centre.house.db.writing() as tx:
+            await keys.rotate(centre.house.ctx(tx, "", "test"), centre.house.vault)
+        centre.world.advance(2 * 3600)
+    await centre.house.view.refresh()
+    async with centre.http() as http:
+        published = KeySet.import_key_set((await http.get("/oauth/certs")).json())
+        as_token = await http.get(f"{of(who)}/consent", headers={"authorization": f"Bearer {text}"})
+    assert as_token.status_code == 401
+    found = jwt.decode(text, published, algorithms=["ES384"], registry=biometrics.PROVING)
+    assert found.header["typ"] == "voice-print-removal+jwt"
+    assert {name: found.claims[name] for name in row["removed"]} == row["removed"]
+    assert found.claims["iss"] == centre.house.identity_base
+    head, body, signature = text.split(".")
+    forged = f"{head}.{body[:-4]}AAAA.{signature}"
+    with pytest.raises(BadSignatureError):
+        jwt.decode(forged, published, algorithms=["ES384"], registry=biometrics.PROVING)
 
 
 async def test_a_print_that_was_being_made_is_not_kept_after_the_opt_out(
@@ -269,6 +302,23 @@ async def test_each_scope_opens_its_own(centre: Centre, scope: str) -> None:
             ENROL: (await http.put(f"{of(who)}/enrollment", json={"phrase_id": 7})).status_code,
         }
     assert answers == {one: 200 if one == scope else 403 for one in answers}
+
+
+async def test_the_demo_enrols_who_has_agreed_and_some_opt_out(centre: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
+    account = await centre.account()
+    stays, leaves, silent = [await contact(centre, f"+35191000000{n}") for n in (1, 2, 3)]
+    for n, who in enumerate((stays, leaves), 1):
+        await called(centre, who, f"+35191000000{n}")
+        async with centre.house.db.writing() as tx:
+            ctx = centre.house.ctx(tx, account, "test")
+            await biometrics.set_consent(ctx, who, "CONSENTED", how="flow")
+    monkeypatch.setattr(voices, "leaves", lambda who: who == leaves)
+    for _ in range(3):
+        await voices.look(centre.house, account)
+        await centre.settle()
+    assert [row["contact_id"] for row in await centre.rows(PRINTS)] == [stays]
+    assert [row["contact_id"] for row in await centre.rows(REMOVALS)] == [leaves]
+    assert silent not in {row["contact_id"] for row in await centre.rows(SAID)}
 
 
 # in a flow

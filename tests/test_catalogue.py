@@ -12,7 +12,7 @@ from openapi_spec_validator import validate
 
 from ringfence.apis.all import APIS
 from ringfence.apis.apps import installations
-from ringfence.apis.time_off import domain as time_off
+from ringfence.apis.time_off import balances as time_off
 from ringfence.cli.contract import agreed, promised, served, with_table
 from ringfence.floor import flow_store
 from ringfence.floor.directory import set_membership, set_number, set_ring_group

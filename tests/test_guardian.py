@@ -28,7 +28,7 @@ from ringfence.store.tables.log import events as log
 
 from .conftest import START, Centre, OpenHouse
 from .servers import serving
-from .test_guardian_rules import failure, minutes, status, talk
+from .test_guardian_rules import event, failure, minutes, status, talk
 from .test_oauth import PASSWORD, hidden, web, wish
 
 BY_NAME = {one.name: one for one in (*EVENTS, *people.EVENTS)}
@@ -120,6 +120,32 @@ async def test_a_shift_is_a_session_from_offline_to_offline(centre: Centre) -> N
     await tell(centre, [status(START + timedelta(hours=8), "away", "offline", 9, ana)])
     [shift] = await items(centre, SESSIONS)
     assert shift["logout_timestamp"] == "2026-01-05T17:00:00Z"
+
+
+async def test_a_shift_has_the_device_and_the_address_of_the_softphone(centre: Centre) -> None:
+    async with centre.house.db.writing() as tx:
+        ctx = centre.house.ctx(tx, await centre.account(), "test")
+        await networks.set_network(ctx, cidr="198.51.100.0/24", country="PT", latitude=38.72, longitude=-9.14)
+    ana = await centre.user()
+    phone = {"user_id": ana, "address": "198.51.100.7", "user_agent": "Softphone/4.2.1 (Windows NT 10.0; Win64; x64)"}
+    came = [status(START, "offline", "available", 999, ana), event("softphone.connected", ana, START, **phone)]
+    left = status(START + timedelta(hours=8), "available", "offline", 9, ana)
+    stray = event("softphone.connected", ana, left["at"], **phone | {"address": "10.0.0.1"})
+    await tell(centre, [*came, left, stray])
+    [shift] = await items(centre, SESSIONS)
+    assert shift.items() >= {
+        "browser_full": "Softphone 4.2.1", "os_full": "Windows 10", "ip_address": "198.51.100.7", "country": "PT",
+        "latitude": 38.72, "longitude": -9.14, "logout_timestamp": "2026-01-05T17:00:00Z",
+    }.items()  # fmt: skip
+
+
+async def test_what_goes_on_comes_first_in_order_and_last_in_falling_order(centre: Centre) -> None:
+    ana, rui = await directory_of(centre)
+    shift = [status(START, "offline", "available", 9, ana), status(START, "available", "offline", 9, ana)]
+    await tell(centre, [*shift, status(START, "offline", "available", 9, rui)])
+    for way, expected in (("asc", [None, "2026-01-05T09:00:00Z"]), ("desc", ["2026-01-05T09:00:00Z", None])):
+        found = await items(centre, SESSIONS, order_by=f"logout_timestamp {way}")
+        assert [one["logout_timestamp"] for one in found] == expected
 
 
 @pytest.mark.parametrize("agent", ["", "\x7f" * 50, "x" * 3000, "Mozilla/5.0 \u2603", "'; DROP TABLE users; --"])
@@ -238,7 +264,43 @@ async def test_call_quality_is_that_of_the_previous_thirty_days(centre: Centre) 
     assert sorted(int(row["call_id"]) for row in rows) == [1, 2]  # what is older is gone for good
 
 
+async def test_people_are_found_by_the_score_that_they_are_shown_with(centre: Centre) -> None:
+    ana = await centre.user()
+    await tell(centre, [one for measured in (GOOD, GOOD, BAD) for one in talk(START, user=ana, quality=measured)])
+    [user] = await items(centre, USERS)
+    shown = user["call_quality"]["mos"]["avg"]
+    assert shown == round(shown, 2)
+    for filter in ("eq {}", "ge {}", "le {}"):
+        assert len(await items(centre, USERS, filter=f"call_quality.mos.avg {filter.format(shown)}")) == 1
+    for filter in ("ne {}", "gt {}", "lt {}"):
+        assert await items(centre, USERS, filter=f"call_quality.mos.avg {filter.format(shown)}") == []
+
+
 # cases
+
+
+async def test_cases_are_found_by_probabilities_as_they_are_written(centre: Centre) -> None:
+    ana = await centre.user()
+    await tell(centre, [failure(at, ana) for at in minutes(20)])
+    [case] = await items(centre, CASES)
+    assert case["pop_prob"] < 1e-9
+    for filter in (f"pop_prob eq {case['pop_prob']!r}", "pop_prob lt 1e-9", "pop_prob lt 1.0E-9", "user_id ne NULL"):
+        assert len(await items(centre, CASES, filter=filter)) == 1
+    assert await items(centre, CASES, filter="pop_prob gt 1e-9") == []
+    answer = await get(centre, CASES, filter="pop_prob lt 1e999")
+    assert answer.json()["description"] == "filter: character 13: expected a number, found '1e999'"
+
+
+async def test_a_case_that_fades_out_still_says_what_made_it_one(centre: Centre) -> None:
+    ana = await centre.user()
+    await tell(centre, [failure(at, ana) for at in minutes(9)])
+    [case] = await items(centre, CASES)
+    await tell(centre, [failure(at, ana) for at in minutes(2, 40, START + timedelta(minutes=65))])
+    [faded] = await items(centre, CASES)
+    assert (faded["id"], faded["hits_number"], len(faded["hits"])) == (case["id"], 11, 11)
+    assert faded["specification"].startswith("9 wrong passwords were given for the person within 1 h; 8 make a case")
+    kept = ("specification", "pop_prob", "user_prob", "baseline", "user_baseline", "pop_baseline")
+    assert {name: faded[name] for name in kept} == {name: case[name] for name in kept}
 
 
 async def test_a_burst_of_failed_logins_through_the_pages_is_told_once(opened: OpenHouse) -> None:
@@ -349,8 +411,8 @@ FIELDS = {
 }  # fmt: skip
 words = st.sampled_from(
     ["eq", "ne", "gt", "ge", "lt", "le", "in", "and", "or", "not", "contains", "startswith", "(", ")", ",", "null",
-     "true", "'x'", "''", "'it''s'", "1", "-2.5", "99999999999999999", "2026-01-05T09:00:00Z", "'2026-01-05T09:00:00Z'",
-     "2026-13-01T00:00:00Z", "%", "\u2603"]
+     "true", "'x'", "''", "'it''s'", "1", "-2.5", "1e-9", "1e999", "99999999999999999", "2026-01-05T09:00:00Z",
+     "'2026-01-05T09:00:00Z'", "2026-13-01T00:00:00Z", "%", "\u2603"]
 )  # fmt: skip
 
 
@@ -454,6 +516,24 @@ async def test_a_past_with_misconduct_makes_cases_that_can_be_explained(centre: 
     assert len(logins) > 50
     assert {(one["country"], one["latitude"]) for one in logins} == {("PT", 38.72)}
     assert {row["origin"] for row in await centre.rows(DETECTED)} == {BACKFILL}
+    phones = [one for one in logins if one["browser_full"].startswith("Softphone ")]
+    assert {one["os_full"] for one in phones} == {"Windows 10", "Linux", "macOS 10.15.7"}
+    assert {one["os_full"] for one in logins if one not in phones} == {one["os_full"] for one in phones}
+
+
+async def test_a_past_has_baselines_and_one_night_that_is_unusual(centre: Centre) -> None:
+    demo = await apply_demo(centre.house)
+    account = centre.house.view.account_names[demo["account"]]
+    now = centre.world.time()
+    script = traffic.Script(20, "demo", misconduct=True)
+    await traffic.backfill(centre.house, account, since=now - 25 * 86400, until=now, script=script)
+    await centre.settle()
+    plot = misconduct.plot((await traffic.cast_of(centre.house, account)).agents, script.seed)
+    rows = await centre.rows(KEPT["guardian_cases"])
+    [night] = [row for row in rows if row["rule"] == "unusual_hours"]
+    assert (night["user_id"], night["hits_number"]) == (plot.parts["at_night"], 1)
+    assert "about 02:00 UTC, on none of" in night["specification"]
+    assert any(sum(row["user_baseline"]) for row in rows)
 
 
 async def test_without_misconduct_nobody_is_suspected_of_it(centre: Centre) -> None:

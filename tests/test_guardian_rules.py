@@ -227,11 +227,33 @@ def test_hours_are_unusual_once_a_person_is_known(known: int, hour: int, expecte
     assert names(told(scene_of(), [*days_at_nine(known), login(late, "10.0.0.1")])) == expected
 
 
+def test_a_past_that_is_written_after_people_were_declared_is_known_by_day() -> None:
+    late = (MONDAY + timedelta(days=10)).replace(hour=2)
+    declared = event("user.created", ANA, MONDAY + timedelta(days=40), roles=["agent"])
+    scene = scene_of()
+    [case] = told(scene, [declared, *days_at_nine(10), login(late, "10.0.0.1")])
+    assert case.rule.name == "unusual_hours"
+    assert [past.day for past in scene.people[ANA].past] == [int(MONDAY.timestamp() // 86400) + n for n in range(10)]
+
+
 def test_a_shift_at_an_unusual_hour_counts_and_only_its_begin() -> None:
     late = (MONDAY + timedelta(days=12)).replace(hour=2)
     shift = [status(late, "offline", "available", 9999), status(late + timedelta(hours=1), "available", "away", 3600)]
     [case] = told(scene_of(), [*days_at_nine(12), *shift])
     assert (case.rule.name, case.facts["hits_number"]) == ("unusual_hours", 1)
+
+
+def test_a_time_off_of_somebody_who_is_absent_is_no_coming_to_work() -> None:
+    night = (MONDAY + timedelta(days=12)).replace(hour=0)
+    scene = scene_of()
+    ill = status(night, "offline", "away_sick_leave", 9999)
+    over = status(night + timedelta(days=1), "away_sick_leave", "offline", 9999)
+    for one in (ill, over):
+        one["data"]["time_off"] = "absent"
+    assert told(scene, [*days_at_nine(12), ill, over]) == []
+    assert {row["id"] for row in scene.rows["session"]} == {"s"}
+    assert scene.people[ANA].shift is None
+    assert len(scene.people[ANA].past) == 12  # nothing was counted since
 
 
 CLIENT = "d" * 32

@@ -172,6 +172,7 @@ async def test_a_wallet_is_shown_as_the_contract_has_it(centre: Centre) -> None:
     "query,names",
     [
         ("", ["platform", "voice/main"]),
+        ("filter=%20&order_by=", ["platform", "voice/main"]),
         ("order_by=balance desc", ["voice/main", "platform"]),
         ("order_by=balance", ["platform", "voice/main"]),
         ("filter=balance lt 10", ["platform"]),

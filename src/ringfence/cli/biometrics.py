@@ -55,14 +55,25 @@ def history(context: typer.Context, contact: Contact, json: AsJson = False) -> N
 
 
 @app.command()
-def proof(context: typer.Context, contact: Contact, json: AsJson = False) -> None:
+def proof(
+    context: typer.Context,
+    contact: Contact,
+    json: AsJson = False,
+    jws: Annotated[bool, typer.Option("--jws", help="Print each as a JWS that anybody can verify.")] = False,
+) -> None:
     """Show the proofs that a contact's voice print was removed, and check their signatures."""
     from ringfence.floor import biometrics
 
     async def work(ctx: "Ctx") -> Any:
-        return await biometrics.proofs(ctx, contact)
+        rows = await biometrics.proofs(ctx, contact)
+        return [(row, good, await biometrics.attested(ctx, row) if jws and good else "") for row, good in rows]
 
-    found = run(within(desk(context), work))
+    attested = run(within(desk(context), work))
+    found = [(row, good) for row, good, _ in attested]
+    if jws:
+        for _, _, text in attested:
+            typer.echo(text or "a proof that was changed")
+        raise typer.Exit(0 if all(good for _, good in found) else 1)
     if json:
         as_json([row["removed"] | {"signature": row["signature"], "valid": good} for row, good in found])
     elif not found:

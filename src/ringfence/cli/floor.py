@@ -329,7 +329,7 @@ async def keep_alive(house: Any, account: str, *, calls_per_day: int, speed: flo
     import structlog
 
     from ringfence.floor.directory import ALL_ACCOUNTS
-    from ringfence.sandbox import absences, traffic
+    from ringfence.sandbox import absences, traffic, voices
 
     async with house.db.reading() as tx:
         zone = next(row["timezone"] for row in await tx.all(ALL_ACCOUNTS) if row["id"] == account)
@@ -338,7 +338,10 @@ async def keep_alive(house: Any, account: str, *, calls_per_day: int, speed: flo
     shift -= 86400.0 * local.weekday() if local.weekday() > 4 else 0.0
     try:
         await absences.give(house, account, "demo")
-        await traffic.live(house, account, script=traffic.Script(calls_per_day, "demo", shift), speed=speed)
+        async with asyncio.TaskGroup() as living:
+            script = traffic.Script(calls_per_day, "demo", shift)
+            living.create_task(traffic.live(house, account, script=script, speed=speed))
+            living.create_task(voices.live(house, account))
     except asyncio.CancelledError:
         raise
     except Exception:

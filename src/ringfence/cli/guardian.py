@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .shared import AsJson, as_json, desk, moment, opened, run, table, within
+from .shared import AsJson, actor, as_json, chosen_account, desk, moment, opened, run, table
 
 if TYPE_CHECKING:
     from ringfence.guardian.lists import Found, Wanted
@@ -28,12 +28,20 @@ def _show(
     line: Callable[[dict[str, Any]], Sequence[Any]],
 ) -> None:
     from ringfence.guardian.lists import Wanted
+    from ringfence.guardian.watch import WATCH
+    from ringfence.store.worker import catch_up
 
-    async def work(ctx: "Ctx") -> "Found":
-        found: Found = await listing(ctx, Wanted(*asked))
-        return found
+    async def work() -> "Found":
+        """Once all that has happened until now is known."""
+        given = desk(context)
+        async with opened(given) as house:
+            await catch_up(house.db, house.ctx, WATCH)
+            async with house.db.reading() as tx:
+                ctx = house.ctx(tx, chosen_account(house, given), actor(), "cli")
+                found: Found = await listing(ctx, Wanted(*asked))
+                return found
 
-    found = run(within(desk(context), work))
+    found = run(work())
     if json:
         as_json(found.rows)
         return

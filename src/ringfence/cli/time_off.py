@@ -86,11 +86,11 @@ def add(
     zone: Zone = "",
 ) -> None:
     """Give an agent time off; its id is printed."""
-    from ringfence.apis.time_off import domain
+    from ringfence.apis.time_off import balances, domain
 
     async def work(ctx: "Ctx") -> str:
         local = await zone_of(ctx, zone)
-        known = await domain.known(ctx, [email])
+        known = await balances.known(ctx, [email])
         id, _ = await domain.add(
             ctx,
             known,
@@ -131,20 +131,20 @@ def balances(
     json: AsJson = False,
 ) -> None:
     """Show the hours that agents may still take."""
-    from ringfence.apis.time_off import domain
+    from ringfence.apis.time_off import balances
 
     if given is not None and not 0 <= given[2] <= 100_000:
         raise typer.BadParameter("hours are 0 to 100000")
 
     async def work(ctx: "Ctx") -> Any:
         if given is not None:
-            await domain.set_balances(ctx, [domain.Given(*given)])
-        return await domain.all_balances(ctx)
+            await balances.set_balances(ctx, [balances.Given(*given)])
+        return await balances.all_balances(ctx)
 
     rows = run(within(desk(context), work))
     found = [
         {name: row[name] for name in ("agent_email", "event_type_name", "id")}
-        | {"balance": domain.hours(row["seconds"])}
+        | {"balance": balances.hours(row["seconds"])}
         for row in rows
     ]
     if json:

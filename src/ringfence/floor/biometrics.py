@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 import msgspec
 import structlog
+from joserfc import jwt
+from joserfc.jws import JWSRegistry
 from sqlalchemy import bindparam, delete, literal, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
@@ -37,11 +39,13 @@ from .forgetting import ERASED
 from .voice_prints import ENGINE, NoSpeech, Sound, left_of
 
 log = structlog.get_logger()
+PROVING = JWSRegistry(algorithms=["ES384"])
 HEARD = 5  # recordings that a print is made from, the newest
 SECONDS = 60  # of each of them
 READ, WRITE, ENROL = "voicebiometrics-consent:read", "voicebiometrics-consent:write", "voicebiometrics-enroll:write"
 Status = Literal["NO_CONSENT", "CONSENTED", "DELETED", "REFUSED"]
-How = Literal["api", "cli", "flow", "opt_out", "erasure"]
+How = Literal["api", "cli", "flow", "opt_out", "deletion", "erasure"]
+GONE: dict[str, How] = {"contact.deleted": "deletion", ERASED: "erasure"}  # told by the Contacts API
 NO_CONSENT = Problem("consent_missing", 409, "The contact has not agreed to voice biometrics; record their consent.")
 
 
@@ -292,6 +296,18 @@ async def proofs(ctx: Ctx, contact: str) -> list[tuple[Row, bool]]:
     return [(row, ctx.house.vault.matches(_canonical(row["removed"]), row["signature"])) for row in rows]
 
 
+async def attested(ctx: Ctx, row: Row) -> str:
+    """A proof whose signature is the vault's, as a compact JWS (RFC 7515) for whoever asks.
+
+    Its key is among those at /oauth/certs, and stays there.
+    """
+    key, kid = await ctx.house.keys.signer("ES384")
+    header = {"alg": "ES384", "typ": "voice-print-removal+jwt", "kid": kid}
+    issuer = ctx.house.identity_base.replace("{account}", ctx.house.view.accounts.get(ctx.account, ""))
+    claims = {"iss": issuer, "iat": int(ctx.world.time()), **row["removed"]}
+    return jwt.encode(header, claims, key, algorithms=["ES384"], registry=PROVING)
+
+
 # listening
 
 
@@ -335,7 +351,7 @@ async def _sound(ctx: Ctx, recording: Row) -> Sound | None:
 
 
 async def follow(ctx: Ctx, happened: list[Row]) -> None:
-    """The reaction: answers that contacts gave in flows, new recordings of who is enrolled, and who was erased."""
+    """The reaction: answers given in flows, new recordings of who is enrolled, and who was deleted or erased."""
     for event in happened:
         here = replace(ctx, account=event["account_id"], origin=BACKFILL if event["origin"] == BACKFILL else "")
         if event["type"] == CONSENT_ANSWERED.name:
@@ -344,8 +360,9 @@ async def follow(ctx: Ctx, happened: list[Row]) -> None:
             row = await find(here, PRINT_OF_CALLER, call=event["data"]["call_id"])
             if row is not None and len(row["recordings"]) < HEARD:
                 await enqueue(here, LISTEN, Enrolment(contact=row["contact_id"]))
-        elif event["type"] == ERASED and await find(here, CONSENT, contact=event["key"]) is not None:
-            await _say(here, event["key"], "DELETED", how="erasure", at=event["at"])
+        elif event["type"] in GONE and await find(here, CONSENT, contact=event["key"]) is not None:
+            who = replace(here, actor=event["actor"])
+            await _say(who, event["key"], "DELETED", how=GONE[event["type"]], at=event["at"])
 
 
 async def _answered(ctx: Ctx, event: Row) -> None:

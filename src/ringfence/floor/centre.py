@@ -143,8 +143,14 @@ class Centre:
 
     def set_status(self, command: SetStatus, at: float) -> None:
         if command.user in self.roster.people:
+            desk = self.floor.desks.get(command.user)
+            begins = desk is None or desk.status == OFFLINE
             self.floor.set_status(command.user, command.status, at)
             self._settle(at)
+            if begins and command.phone is not None and self.floor.desks[command.user].status != OFFLINE:
+                phone = command.phone
+                told = {"user_id": command.user, "address": phone.address, "user_agent": phone.user_agent}
+                self.tell(events.PHONE_CONNECTED, command.user, at, told)
 
     def time_off(self, command: TimeOff, at: float) -> None:
         """An agent's time off begins or is over, also of somebody who is not of the account any more."""
@@ -435,6 +441,7 @@ class Centre:
             "previous_since": moment(move.since),
             "duration": whole(move.at - move.since),
             "call_id": move.call,
+            "time_off": move.time_off,
         }
         self.tell(events.STATUS_CHANGED, move.user, move.at, told)
         self.dirty_desks[move.user] = desk

@@ -15,6 +15,7 @@ from .calls import By, Direction, Ending, Result, Transfer
 
 READS_CALLS = "recordings:read"  # no scope is for calls alone: who may hear what was said may know that it was
 READS_USERS = "users:read"
+READS_SESSIONS = "guardian-session:read"
 STARTS_FLOWS = "flows-interactions:start"
 ASKS_FOR_CALLBACKS = "callback:write"
 
@@ -174,7 +175,11 @@ class CallForgotten(Shape):
 
 
 class StatusChanged(Shape):
-    """An agent has another status. `duration` is how long the one before lasted."""
+    """An agent has another status. `duration` is how long the one before lasted.
+
+    `time_off`: it is so because a time off began or is over, of somebody who is at work or who is absent; who is
+    absent neither came nor went.
+    """
 
     user_id: str
     status: str
@@ -182,6 +187,15 @@ class StatusChanged(Shape):
     previous_since: datetime
     duration: int
     call_id: str | None = None
+    time_off: Literal["at_work", "absent"] | None = None
+
+
+class PhoneConnected(Shape):
+    """With what an agent came to work: address and User-Agent of their softphone."""
+
+    user_id: str
+    address: str
+    user_agent: str
 
 
 class FlowStarted(Shape):
@@ -289,6 +303,9 @@ CALL_ENDED = EventType("call.ended", CallEnded, "A call ended", READS_CALLS)
 DISPOSED = EventType("call.disposed", Disposed, "After-call work was done", READS_CALLS)
 CALL_FORGOTTEN = EventType("call.forgotten", CallForgotten, "It was forgotten who called", READS_CALLS)
 STATUS_CHANGED = EventType("agent.status_changed", StatusChanged, "An agent's status changed", READS_USERS)
+PHONE_CONNECTED = EventType(
+    "softphone.connected", PhoneConnected, "An agent came to work with a softphone", READS_SESSIONS
+)
 FLOW_STARTED = EventType("flow.started", FlowStarted, "An execution of a flow began", STARTS_FLOWS)
 STEP_FINISHED = EventType("flow.step_finished", StepFinished, "A step of a flow was left", STARTS_FLOWS)
 FLOW_FINISHED = EventType("flow.finished", FlowFinished, "An execution of a flow was over", STARTS_FLOWS)
@@ -305,9 +322,9 @@ HOURS_CHANGED = EventType("business_hours.changed", HoursFacts, "Business hours 
 
 EVENTS = (
     CALL_STARTED, CALL_QUEUED, CALL_RINGING, RING_FINISHED, CALL_ANSWERED, CALL_HELD, CALL_RESUMED, LEG_FINISHED,
-    CALL_ENDED, DISPOSED, CALL_FORGOTTEN, STATUS_CHANGED, FLOW_STARTED, STEP_FINISHED, FLOW_FINISHED, FLOW_EVENT,
-    CONSENT_ANSWERED, FLOW_PUBLISHED, CALLBACK_CHANGED, RECORDING_CREATED, RECORDING_DELETED, MEDIA_REQUESTED,
-    HOURS_CHANGED,
+    CALL_ENDED, DISPOSED, CALL_FORGOTTEN, STATUS_CHANGED, PHONE_CONNECTED, FLOW_STARTED, STEP_FINISHED, FLOW_FINISHED,
+    FLOW_EVENT, CONSENT_ANSWERED, FLOW_PUBLISHED, CALLBACK_CHANGED, RECORDING_CREATED, RECORDING_DELETED,
+    MEDIA_REQUESTED, HOURS_CHANGED,
 )  # fmt: skip
 
 Told = tuple[EventType, str, float, Any]  # type, key, when (seconds since 1970), data as builtins

@@ -57,11 +57,19 @@ class CancelCallback(Command, frozen=True, kw_only=True, tag="cancel_callback"):
     id: str
 
 
+class Phone(msgspec.Struct, frozen=True):
+    """A softphone: the address that it connects from, and what it says of itself as a User-Agent header does."""
+
+    address: str
+    user_agent: str
+
+
 class SetStatus(Command, frozen=True, kw_only=True, tag="status"):
-    """An agent chooses a status."""
+    """An agent chooses a status; `phone`, where it is known, is what they have at hand as they do."""
 
     user: str
     status: str
+    phone: Phone | None = None
 
 
 class TimeOff(Command, frozen=True, kw_only=True, tag="time_off"):

@@ -33,6 +33,7 @@ class Desk(msgspec.Struct):
     then: str | None = None
     off: str | None = None  # the status of a time off that goes on
     back: str | None = None  # what they chose during it, for when it is over
+    absent: bool = False  # they were offline when it began, and have not come to work since
     timers: list[Due] = []
     filing: dict[str, Any] = {}  # the conversation that after-call work is about, as events tell of it
 
@@ -50,6 +51,7 @@ class Move(NamedTuple):
     after: str
     at: float
     call: str | None
+    time_off: str | None = None  # it began or is over, for somebody who is `at_work` or `absent`
 
 
 class Floor:
@@ -123,7 +125,7 @@ class Floor:
         if not is_chosen(status):
             raise Impossible(f"{status} is no status that a person chooses")
         if desk.off is not None:
-            desk.back = status
+            desk.back, desk.absent = status, desk.absent and status == OFFLINE
             self.touched[user] = desk
             return
         if desk.call is not None or desk.status == WRAPPING_UP:
@@ -142,8 +144,10 @@ class Floor:
     def time_off(self, user: str, status: str | None, at: float) -> None:
         """Time off begins, with a status of its own; a call is finished first. None: it is over, and the person has
         the status that they chose meanwhile, or is offline."""
-        desk = self._desk(user)
+        desk, moved = self._desk(user), len(self.moves)
         before, desk.off = desk.off, status
+        if before is None:
+            desk.absent = desk.status == OFFLINE
         self._staffed.clear()
         self.touched[user] = desk
         busy = desk.call is not None or desk.status == WRAPPING_UP
@@ -154,6 +158,8 @@ class Floor:
         elif not busy and desk.status != status:
             self.board.occupy(user)
             self._become(desk, status, at)
+        stood = "absent" if desk.absent else "at_work"
+        self.moves[moved:] = [move._replace(time_off=stood) for move in self.moves[moved:]]
 
     def wrapped_up(self, user: str, at: float) -> None:
         """After-call work is over: the status chosen meanwhile, or available."""

@@ -14,6 +14,7 @@ from ringfence.kernel.catalog import Api, Duty, EventType
 from ringfence.kernel.ctx import Ctx
 from ringfence.kernel.shapes import Shape
 from ringfence.store.columns import Moment, Uuid
+from ringfence.store.db import Transaction
 from ringfence.store.outbox import emit
 from ringfence.store.query import ACCOUNT, Row, Statement, change
 from ringfence.store.tables.identity import users
@@ -95,20 +96,26 @@ async def pass_time(house: House) -> int:
     if soonest is None or soonest["next_at"] > house.world.now():
         return 0
     async with house.db.writing() as tx:
-        rows = await tx.all(DUE, now=house.world.now())
-        told: dict[tuple[str, str], str | None] = {}
-        for row in sorted(rows, key=lambda row: not row["began"]):  # first the ends: another may begin at once
-            ctx = house.ctx(tx, row["account_id"], "floor", "floor")
-            if row["began"]:
-                told[row["account_id"], row["user_id"]] = None
-            elif (status := await _begin(ctx, row)) is not None:
-                told[row["account_id"], row["user_id"]] = status
-                continue
-            await change(ctx, SET_NEXT, which=row["id"], now_on=False, then=None)
-            await emit(ctx, ENDED, row["id"], facts(row))
-        for (account, user), now in told.items():
-            await inbox.tell(house.ctx(tx, account, "floor"), inbox.TimeOff(user=user, status=now))
-    return len(rows)
+        count, told = await begin_and_end(house, tx, "floor")
+        for account, command in told:
+            await inbox.tell(house.ctx(tx, account, "floor"), command)
+    return count
+
+
+async def begin_and_end(house: House, tx: Transaction, origin: str) -> tuple[int, list[tuple[str, inbox.TimeOff]]]:
+    """Write down what is due by now: how many that were, and what the floor of each account is to be told."""
+    rows = await tx.all(DUE, now=house.world.now())
+    told: dict[tuple[str, str], str | None] = {}
+    for row in sorted(rows, key=lambda row: not row["began"]):  # first the ends: another may begin at once
+        ctx = house.ctx(tx, row["account_id"], "floor", origin)
+        if row["began"]:
+            told[row["account_id"], row["user_id"]] = None
+        elif (status := await _begin(ctx, row)) is not None:
+            told[row["account_id"], row["user_id"]] = status
+            continue
+        await change(ctx, SET_NEXT, which=row["id"], now_on=False, then=None)
+        await emit(ctx, ENDED, row["id"], facts(row))
+    return len(rows), [(account, inbox.TimeOff(user=user, status=now)) for (account, user), now in told.items()]
 
 
 async def _begin(ctx: Ctx, row: Row) -> str | None:

@@ -7,7 +7,7 @@ from ringfence.store.query import Row
 
 from . import rules
 from .emodel import CODECS, scores
-from .logins import came_in, moment_of
+from .logins import came_in, came_with, moment_of
 from .memory import FEW
 from .networks import UNKNOWN
 from .scene import Scene
@@ -20,8 +20,10 @@ SOFTPHONE = "Softphone"
 
 def status_changed(scene: Scene, event: Row, data: dict[str, Any], at: float) -> None:
     user, before, after = data["user_id"], data["previous_status"], data["status"]
-    who = scene.subject(user, at, "person")
-    if before == OFFLINE != after:
+    who, off = scene.subject(user, at, "person"), data.get("time_off")
+    if off == "absent":
+        return  # a time off began or is over: nobody came or went
+    if after != OFFLINE and (before == OFFLINE or (off and who.shift is None)):
         who.shift = event["id"]
         nowhere: dict[str, Any] = dict.fromkeys(("logout_at", "expires_at", "address", "latitude", "longitude", "os"))
         scene.write(
@@ -29,11 +31,13 @@ def status_changed(scene: Scene, event: Row, data: dict[str, Any], at: float) ->
             sso=False, support_access=False, **nowhere,
         )  # fmt: skip
         came_in(scene, event, user, who, at)
-    else:
+    elif not off:
         scene.seen(user, at, "person")
     if after == OFFLINE and who.shift is not None:
         scene.write("left", session=who.shift, at=event["at"])
         who.shift = None
+    if off:
+        return
     scene.chance(user, at, rules.STATUSES)
     if not after.startswith(AWAY):
         return
@@ -45,6 +49,14 @@ def status_changed(scene: Scene, event: Row, data: dict[str, Any], at: float) ->
         scene.hit(rules.STATUS_FLIPS, user, event)
     if len(scene.subject("account", at, "account").waiting) >= CROWD:
         scene.hit(rules.AWAY_WHILE_WAITING, user, event)
+
+
+def phone_connected(scene: Scene, event: Row, data: dict[str, Any], at: float) -> None:
+    """The shift that has just begun has a device and an address."""
+    who = scene.subject(data["user_id"], at, "person")
+    if who.shift is not None:
+        device, _ = came_with(scene, data)
+        scene.write("device", session=who.shift, **{f"new_{name}": value for name, value in device.items()})
 
 
 def queued(scene: Scene, event: Row, data: dict[str, Any], at: float) -> None:

@@ -7,7 +7,7 @@ from ringfence.store.query import Row
 
 from . import agents, rules
 from .memory import HOUR, Seen, Subject
-from .networks import UNKNOWN, kilometres
+from .networks import UNKNOWN, Place, kilometres
 from .scene import Scene
 
 NEAR = 100.0  # kilometres within which nobody has travelled
@@ -32,9 +32,23 @@ def person(scene: Scene, event: Row, data: dict[str, Any], at: float) -> None:
     who.roles = roles
 
 
-def logged_in(scene: Scene, event: Row, data: dict[str, Any], at: float) -> None:
+def came_with(scene: Scene, data: dict[str, Any]) -> tuple[dict[str, Any], Place | None]:
+    """What a session's row says of address and device, and where that address is."""
     address, header = data.get("address") or None, data.get("user_agent") or ""
     place = scene.map.place(address) if address else None
+    row = {
+        "country": place.country if place else UNKNOWN,
+        "address": address,
+        "latitude": place.latitude if place else None,
+        "longitude": place.longitude if place else None,
+        "browser": agents.browser(header),
+        "os": agents.system(header),
+    }
+    return row, place
+
+
+def logged_in(scene: Scene, event: Row, data: dict[str, Any], at: float) -> None:
+    device, place = came_with(scene, data)
     user = data["user_id"]
     scene.write(
         "session",
@@ -43,12 +57,7 @@ def logged_in(scene: Scene, event: Row, data: dict[str, Any], at: float) -> None
         login_at=event["at"],
         logout_at=None,
         expires_at=moment_of(data["expires_at"]) if data.get("expires_at") else None,
-        country=place.country if place else UNKNOWN,
-        address=address,
-        latitude=place.latitude if place else None,
-        longitude=place.longitude if place else None,
-        browser=agents.browser(header),
-        os=agents.system(header),
+        **device,
         sso=bool(data.get("sso")),
         support_access=bool(data.get("support_access")),
     )

@@ -79,9 +79,14 @@ class Subject(msgspec.Struct, omit_defaults=True):
     waiting: dict[str, float] = {}  # contacts of the account that wait -> since when
 
     def turn(self, at: float) -> None:
-        """Let it be the day of a moment; one that comes late belongs to today."""
+        """Let it be the day of a moment; one that comes late belongs to today.
+
+        Before anything was counted it may go back: people are declared, and then a past is written.
+        """
         self.last = max(self.last, at)
         day = int(at // DAY)
+        if day < self.day and not (self.counts or self.hours or self.past):
+            self.day = day
         if day <= self.day:
             return
         if self.counts or self.hours:

@@ -12,10 +12,12 @@ from sqlalchemy import (
     Boolean,
     Double,
     Integer,
+    Numeric,
     Text,
     and_,
     bindparam,
     case,
+    cast,
     exists,
     false,
     func,
@@ -53,7 +55,8 @@ RING_GROUPS = func.coalesce(
     type_=Text(),
 )
 _of_user = (call_quality.c.account_id == ACCOUNT, call_quality.c.user_id == users.c.id, call_quality.c.at >= SINCE)
-MOS = select(func.avg(call_quality.c.mos_avg, type_=Double())).where(*_of_user).correlate(users).scalar_subquery()
+_mean = select(func.avg(call_quality.c.mos_avg, type_=Double())).where(*_of_user).correlate(users).scalar_subquery()
+MOS = cast(func.round(cast(_mean, Numeric), 2), Double)  # what is filtered by is what is shown
 _points: Any = (
     select(func.coalesce(func.sum(cases.c.weight), 0))
     .where(cases.c.account_id == ACCOUNT, cases.c.user_id == users.c.id, cases.c.last_at >= SINCE)

@@ -27,7 +27,7 @@ class Case:
     origin: str
     detected: float
     new: bool
-    facts: dict[str, Any] = field(default_factory=dict)  # columns, as of its last hit
+    facts: dict[str, Any] = field(default_factory=dict)  # columns that changed
     first: dict[str, Any] = field(default_factory=dict)  # the same, as of its detection
     hits: list[Hit] = field(default_factory=list)  # of this run
 
@@ -107,10 +107,12 @@ class Scene:
                 max(0.0, peers.before(rule.chances) - own[1]),
             )
             found = odds(n, chances, own, others, rule.usual)
-            if going_on is not None or self._rare(rule, found):
+            enough = n >= threshold and self._rare(rule, found)
+            if going_on is not None or enough:
                 case = self._case(rule, id, who, event, going_on, within)
-                case.facts = self._facts(rule, who, peers, n, found, detail, at)
-                case.facts["hits_number"] = who.cases[rule.name].hits
+                if enough:  # fewer would not explain it
+                    case.facts |= self._facts(rule, who, peers, n, found, detail)
+                case.facts |= {"hits_number": who.cases[rule.name].hits, "last_at": moment(at)}
                 if case.new and not case.first:
                     case.first = dict(case.facts)
         who.count(rule.name)
@@ -137,9 +139,7 @@ class Scene:
         self.cases[made] = case
         return case
 
-    def _facts(
-        self, rule: Rule, who: Subject, peers: Subject, n: int, found: Odds, detail: str, at: float
-    ) -> dict[str, Any]:
+    def _facts(self, rule: Rule, who: Subject, peers: Subject, n: int, found: Odds, detail: str) -> dict[str, Any]:
         told = rule.told.format(
             n=n,
             hours=f"{rule.window / HOUR:g}",
@@ -161,5 +161,4 @@ class Scene:
             "user_prob": found.user_prob,
             "pop_conf": 1 - found.pop_prob,
             "pop_prob": found.pop_prob,
-            "last_at": moment(at),
         }

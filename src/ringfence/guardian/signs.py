@@ -95,6 +95,7 @@ HEARD: dict[str, Hearing] = {
     "user.session_ended": logins.session_ended,
     "user.login_failed": logins.login_failed,
     "agent.status_changed": desks.status_changed,
+    "softphone.connected": desks.phone_connected,
     "call.queued": desks.queued,
     "call.answered": desks.answered,
     "call.ringing": desks.ringing,

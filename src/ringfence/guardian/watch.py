@@ -31,7 +31,8 @@ from .networks import Map
 from .scene import EVIDENCE, Case, Scene
 from .signs import HEARD, concerned
 
-PLACED = {"user.logged_in", "flow.published"}  # what cannot be judged without the account's networks and time zone
+# what cannot be judged without the account's networks and time zone
+PLACED = {"user.logged_in", "softphone.connected", "flow.published"}
 
 
 def _adding(table: Any) -> Statement:
@@ -46,6 +47,16 @@ LEAVE = Statement(
     .where(sessions.c.account_id == ACCOUNT, sessions.c.id == bindparam("session"), sessions.c.logout_at.is_(None))
     .values(logout_at=bindparam("at", type_=Moment))
 )
+SET_DEVICE = Statement(
+    update(sessions)
+    .where(sessions.c.account_id == ACCOUNT, sessions.c.id == bindparam("session"))
+    .values(
+        {
+            name: bindparam(f"new_{name}", type_=sessions.c[name].type)
+            for name in ("country", "address", "latitude", "longitude", "browser", "os")
+        }
+    )
+)
 DROP_ROLE = Statement(
     delete(role_assignments).where(
         role_assignments.c.account_id == ACCOUNT,
@@ -54,14 +65,17 @@ DROP_ROLE = Statement(
     )
 )
 WRITES = {
-    "session": ADD_SESSION, "left": LEAVE, "heard": ADD_QUALITY, "unassigned": DROP_ROLE, "assigned": ADD_ROLE
+    "session": ADD_SESSION, "device": SET_DEVICE, "left": LEAVE, "heard": ADD_QUALITY, "unassigned": DROP_ROLE,
+    "assigned": ADD_ROLE,
 }  # fmt: skip
 ZONE = Statement(select(accounts.c.timezone).where(accounts.c.id == ACCOUNT))
-EVIDENCED = Statement(mine(cases, cases.c.id, cases.c.hits).where(among(cases.c.id, bindparam("ids", type_=Json))))
 FACTS = (
     "specification", "hits_number", "baseline", "user_baseline", "pop_baseline", "user_conf", "user_prob", "pop_conf",
     "pop_prob", "last_at", "hits",
 )  # fmt: skip
+KNOWN = Statement(
+    mine(cases, cases.c.id, *(cases.c[name] for name in FACTS)).where(among(cases.c.id, bindparam("ids", type_=Json)))
+)
 GO_ON = Statement(
     update(cases)
     .where(cases.c.account_id == ACCOUNT, cases.c.id == bindparam("case_id"))
@@ -100,7 +114,7 @@ def _in_order(scene: Scene) -> Iterable[tuple[str, list[dict[str, Any]]]]:
     gone, come = scene.rows.pop("unassigned", []), scene.rows.pop("assigned", [])
     for row in gone:
         last[row["user"], row["role"]] = ("unassigned", row)
-    for what in ("session", "left", "heard"):
+    for what in ("session", "device", "left", "heard"):
         if rows := scene.rows.get(what):
             yield what, rows
     if last:
@@ -111,12 +125,15 @@ def _in_order(scene: Scene) -> Iterable[tuple[str, list[dict[str, Any]]]]:
 
 
 async def _write_cases(ctx: Ctx, account: str, changed: list[Case]) -> None:
-    before: dict[str, list[Any]] = {}
+    before: dict[str, Row] = {}
     if old := [case.id for case in changed if not case.new]:
-        before = {row["id"]: row["hits"] for row in await ctx.db.all(EVIDENCED, account=account, ids=old)}
+        before = {row["id"]: row for row in await ctx.db.all(KNOWN, account=account, ids=old)}
     for case in changed:
+        if not case.new and case.id not in before:
+            continue  # it was dropped for its age
+        known = before.get(case.id, {"hits": []})
         found = [{"event_id": hit.event, "timestamp": moment(hit.at).isoformat()} for hit in case.hits]
-        facts = case.facts | {"hits": [*before.get(case.id, []), *found][:EVIDENCE]}
+        facts = {**known, **case.facts, "hits": [*known["hits"], *found][:EVIDENCE]}
         if not case.new:
             await ctx.db.run(GO_ON, account=account, case_id=case.id, **{f"new_{n}": facts[n] for n in FACTS})
             continue

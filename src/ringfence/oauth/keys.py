@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 from joserfc.jwk import ECKey, Key, RSAKey
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, literal, select, update
 
 from ringfence.fence.view import changed
 from ringfence.kernel.catalog import EventType
@@ -19,6 +19,7 @@ from ringfence.store.statement import Statement, adding
 from ringfence.store.tables.identity import signing_keys
 
 ALGORITHMS = ("ES256", "RS256")
+PROVING = "ES384"  # signs no tokens but proofs, which last for years: its keys stay published for ever
 OVERLAP = timedelta(hours=1)  # a retired key stays published this long: no token lives longer
 
 ALL = Statement(select(signing_keys).order_by(signing_keys.c.created_at, signing_keys.c.kid), everywhere=True)
@@ -28,7 +29,11 @@ RETIRE = Statement(
     .where(signing_keys.c.alg == bindparam("algorithm"), signing_keys.c.retired_at.is_(None))
     .values(retired_at=bindparam("at", type_=Moment))
 )
-DROP = Statement(delete(signing_keys).where(signing_keys.c.retired_at < bindparam("before", type_=Moment)))
+DROP = Statement(
+    delete(signing_keys).where(
+        signing_keys.c.retired_at < bindparam("before", type_=Moment), signing_keys.c.alg != literal(PROVING)
+    )
+)
 
 
 class KeyFacts(Shape):
@@ -123,5 +128,5 @@ async def rotate(ctx: Ctx, vault: Vault, algs: tuple[str, ...] = ALGORITHMS) -> 
 async def ensure(ctx: Ctx, vault: Vault) -> None:
     """Make the first keys of a new database."""
     have = {row["alg"] for row in await ctx.db.all(ALL) if row["retired_at"] is None}
-    if missing := tuple(alg for alg in ALGORITHMS if alg not in have):
+    if missing := tuple(alg for alg in (*ALGORITHMS, PROVING) if alg not in have):
         await rotate(ctx, vault, missing)

@@ -2,11 +2,12 @@
 
 One agent puts contacts on hold and hangs up, one is available for a moment only again and again, one refuses calls.
 Everybody logs in from the office when they come to work; for one account somebody tries passwords, another is used
-from two cities at once, and one person comes in at night.
+from two cities at once, and one person, whom everybody knows by day, comes in one night a month.
 """
 
 import heapq
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +21,6 @@ from ringfence.fence.house import House
 from ringfence.floor import inbox
 from ringfence.floor.calls import Call
 from ringfence.floor.carrier import Habits, Simulated
-from ringfence.floor.events import STATUS_CHANGED, Told
 from ringfence.floor.live import AVAILABLE, AWAY, OFFLINE
 from ringfence.floor.telephony import Due, Order, Signal
 from ringfence.oauth import people
@@ -29,16 +29,14 @@ from ringfence.store.outbox import BACKFILL
 from ringfence.store.query import ACCOUNT, Statement
 from ringfence.store.tables.identity import users
 
+from . import equipment
+
 PARTS = ("hangs_up", "flips", "refuses", "tried", "in_two_places", "at_night")
 SHARE = 0.15  # of the days of each of them
 HOUR, DAY = 3600.0, 86400.0
-OFFICE, ABROAD, ELSEWHERE = "198.51.100.", "203.0.113.20", "192.0.2.66"  # the first two are declared in demo.toml
-BROWSERS = (
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36",
-    "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
-    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5"
-    " Safari/605.1.15",
-)
+GONE = 3 * HOUR  # nobody at work does nothing for so long
+SETTLED, SELDOM = 18 * DAY, 32 * DAY  # nobody's hours are known at once, and what is done often is usual
+ABROAD, ELSEWHERE = "203.0.113.20", "192.0.2.66"  # the first is declared in demo.toml
 EMAILS = Statement(select(users.c.id, users.c.email).where(users.c.account_id == ACCOUNT))
 
 
@@ -75,7 +73,7 @@ class Unruly(Simulated):
         if order.kind == "connect" and self.plot.on("hangs_up", agent, at) and u(call.id, f"rude {order.leg}") < 0.3:
             hung_up = Signal("hung_up", by="agent")
             return [Due(at + 20.0, "talk", Signal("hold")), Due(at + 45.0, "talk", hung_up)]
-        if order.kind == "ring" and self.plot.on("refuses", agent, at) and u(call.id, f"refuses {order.id}") < 0.7:
+        if order.kind == "ring" and self.plot.on("refuses", agent, at) and u(call.id, f"refuses {order.id}") < 0.4:
             return [Due(at + 4.0, "ring", Signal("rejected", order=order.id))]
         return super().foresee(order, call, at)
 
@@ -108,37 +106,49 @@ class Logins:
     def __init__(self, plot: Plot, agents: tuple[str, ...], emails: dict[str, str]) -> None:
         self.plot, self.emails = plot, emails
         self._number = {agent: number for number, agent in enumerate(agents)}
+        self._seen: dict[str, float] = {}  # agent -> when they last did something
+        self._night: float | None = None  # from when on somebody next comes in at night
         self._heap: list[tuple[float, int, str, Device, bool]] = []
         self._count = itertools.count()
 
-    def hear(self, told: list[Told]) -> None:
-        for what, user, at, data in told:
-            if what is STATUS_CHANGED and data["previous_status"] == OFFLINE and user in self.emails:
-                self._came(user, at)
+    def see(self, at: float, command: inbox.AnyCommand) -> None:
+        """Something that is about to happen on the floor."""
+        if not isinstance(command, inbox.SetStatus) or command.user not in self.emails or command.status == OFFLINE:
+            return
+        if at - self._seen.get(command.user, -math.inf) > GONE:
+            self._came(command.user, at)
+        self._seen[command.user] = at
+
+    def next_due(self) -> float:
+        return self._heap[0][0] if self._heap else math.inf
 
     def _came(self, user: str, at: float) -> None:
         number = self._number.get(user, 0)
-        browser = BROWSERS[number % len(BROWSERS)]
+        browser = equipment.browser(number)
         add = partial(self._add, user)
-        add(at + 20.0 + number, Device(f"{OFFICE}{10 + number % 200}", browser))
+        add(at + 20.0 + number, Device(equipment.address(number), browser))
         if self.plot.on("tried", user, at):
             for n in range(12):
                 add(at + 2 * HOUR + 130.0 * n, Device(ELSEWHERE, "curl/8.5.0"), right=False)
         if self.plot.on("in_two_places", user, at):
-            add(at + 0.6 * HOUR, Device(ABROAD, BROWSERS[(number + 1) % len(BROWSERS)]))
-        if self.plot.on("at_night", user, at):
-            add(at - at % DAY + DAY + 2.7 * HOUR, Device(ELSEWHERE, browser))
+            add(at + 0.6 * HOUR, Device(ABROAD, equipment.browser(number + 1)))
+        if self.plot.parts.get("at_night") == user:
+            if self._night is None:
+                self._night = at + SETTLED
+            if at >= self._night:
+                self._night = at + SELDOM
+                add(at - at % DAY + DAY + 2.7 * HOUR, Device(ELSEWHERE, browser))
 
     def _add(self, user: str, at: float, using: Device, *, right: bool = True) -> None:
         heapq.heappush(self._heap, (at, next(self._count), user, using, right))
 
     async def write(self, house: House, account: str, until: float) -> None:
         """Let happen what is due by then, through the domain. The house's clock is one that can be put."""
-        if not self._heap or self._heap[0][0] > until:
+        if self.next_due() > until:
             return
         world: Any = house.world
         async with house.db.writing(lazy=True) as tx:
-            while self._heap and self._heap[0][0] <= until:
+            while self.next_due() <= until:
                 world.at, _, user, using, right = heapq.heappop(self._heap)
                 ctx = house.ctx(tx, account, f"user:{user}" if right else "", BACKFILL)
                 if right:

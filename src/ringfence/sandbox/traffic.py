@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 from sqlalchemy import bindparam, func, select
 
 from ringfence.fence.house import House
@@ -32,7 +33,8 @@ from ringfence.store.query import Statement, mine
 from ringfence.store.tables.contacts import contact_phones
 from ringfence.store.tables.floor import interactions
 
-from . import misconduct, other_channels
+from . import absences, misconduct, other_channels
+from .equipment import softphone
 
 # share of a weekday's calls by hour of the day
 CURVE = (2, 1, 1, 1, 1, 2, 6, 18, 52, 84, 96, 92, 70, 66, 88, 92, 84, 66, 44, 30, 20, 12, 7, 4)
@@ -167,16 +169,14 @@ def _day(agent: str, number: int, day: datetime, script: Script) -> list[Happeni
         (start + share * 3600 + draw.random() * 1200, length * 60 * (0.8 + 0.4 * draw.random()), word)
         for share, length, word in ((1.8, 15, "away_break"), (3.8, 45, "away_lunch"), (6.3, 15, "away_break"))
     )
-    found: list[Happening] = [(start, inbox.SetStatus(user=agent, status="available"))]
+    free = inbox.SetStatus(user=agent, status="available", phone=softphone(number))
+    found: list[Happening] = [(start, free)]
     for begin, length, word in away:
-        found += [
-            (begin, inbox.SetStatus(user=agent, status=word)),
-            (begin + length, inbox.SetStatus(user=agent, status="available")),
-        ]
+        found += [(begin, msgspec.structs.replace(free, status=word)), (begin + length, free)]
     nudge = start + 600
     while nudge < end:
         if not any(begin <= nudge <= begin + length for begin, length, _ in away):
-            found.append((nudge, inbox.SetStatus(user=agent, status="available")))
+            found.append((nudge, free))
         nudge += 500 + 200 * draw.random()
     found.append((end, inbox.SetStatus(user=agent, status="offline")))
     return found
@@ -240,13 +240,22 @@ async def backfill(
     contacts = dict(cast.callers)
     beside = other_channels.Beside(await other_channels.company_of(house, account), script.seed)
     logins = await misconduct.logins_of(house, account, plot, cast.agents)
+    absent = await absences.past_of(keeper.house, account, script.seed, since, until)
     calls, last_hold = 0, house.world.time()
     async with _floor_to_oneself(house) as hold:
         async with house.db.reading() as tx:
             await keeper.load()
             centre = await keeper.centre(tx, account)
         for at, command in misconduct.with_flips(plot, happenings(cast, script, since, until)):
+            while (due := min(logins.next_due(), absent.next_due())) <= at:  # each in its place of the log
+                _pass(centre, world, due)
+                await _write(keeper, centre, beside, logins, due)
+                for told in await absent.let_pass(due):
+                    centre.time_off(told, due)
             _pass(centre, world, at)
+            if isinstance(command, inbox.SetStatus) and _away(centre, command.user):
+                continue  # who has time off does not come to work
+            logins.see(at, command)
             if isinstance(command, inbox.Incoming):
                 calls += 1
                 centre.incoming(command, at, contacts.get(command.contact_number))
@@ -271,10 +280,14 @@ async def _write(
 ) -> None:
     """Commit what has happened by then, on the floor and beside it."""
     beside.hear(centre.told)
-    logins.hear(centre.told)
     await keeper.flush()
     await other_channels.write(keeper.house, centre.account, BACKFILL, beside.due(at))
     await logins.write(keeper.house, centre.account, at)
+
+
+def _away(centre: Centre, user: str) -> bool:
+    desk = centre.floor.desks.get(user)
+    return desk is not None and desk.off is not None
 
 
 def _pass(centre: Any, world: SteppedWorld, until: float) -> None:

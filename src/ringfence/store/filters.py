@@ -9,10 +9,12 @@
     compare    = "eq" | "ne" | "gt" | "ge" | "lt" | "le"
     value      = text | number | moment | "true" | "false" | "null"
 
-A text stands in single quotes, one within it is doubled; a moment is RFC 3339, with quotes or without. Every test is
-either true or false: nothing equals nothing, and is neither more nor less than anything.
+A text stands in single quotes, one within it is doubled; a number is one of JSON; a moment is RFC 3339, with quotes or
+without. Every test is either true or false: nothing equals nothing, and is neither more nor less than anything. Rows
+without a value come first when they are ordered by it, and last when that is descending.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -30,7 +32,8 @@ Condition = ColumnElement[bool]
 LONGEST, MOST, DEEPEST = 2000, 50, 20  # characters, tests, parentheses within one another
 TOKEN = re.compile(
     r"(?P<text>'(?:[^']|'')*')|(?P<moment>\d{4}-\d{2}-\d{2}T[0-9:.]+(?:Z|[+-]\d{2}:\d{2}))"
-    r"|(?P<number>-?\d{1,18}(?:\.\d{1,12})?)(?![\w.])|(?P<word>[A-Za-z_][\w./]*)|(?P<mark>[(),])",
+    r"|(?P<number>-?\d{1,18}(?:\.\d{1,20})?(?:[Ee][+-]?\d{1,3})?)(?![\w.])|(?P<word>[A-Za-z_][\w./]*)"
+    r"|(?P<mark>[(),])",
     re.ASCII,
 )
 COMPARE: dict[str, Callable[[Field, Any], Condition]] = {
@@ -69,7 +72,11 @@ def order(order_by: str, fields: Mapping[str, Field]) -> list[ColumnElement[Any]
         if words[0] not in fields:
             raise wrong("order_by", f"{words[0]!r} is none of {_names(fields)}")
         field = fields[words[0]]
-        found.append(field.desc() if len(words) == 2 and words[1].lower() == "desc" else field.asc())
+        falling = len(words) == 2 and words[1].lower() == "desc"
+        by = field.desc() if falling else field.asc()
+        if getattr(field, "nullable", True):  # databases differ in where they put what has no value
+            by = by.nulls_last() if falling else by.nulls_first()
+        found.append(by)
     return found
 
 
@@ -152,7 +159,7 @@ class _Reader:
         if token.kind != "word" or token.text.lower() in RESERVED:
             raise self.refusal("expected a field")
         if token.text not in self.fields:
-            raise self.refusal(f"{token.text!r} is none of {_names(self.fields)}")
+            raise wrong("filter", f"character {token.at}: {token.text!r} is none of {_names(self.fields)}")
         self.place += 1
         return self.fields[token.text]
 
@@ -168,7 +175,7 @@ class _Reader:
     def value(self, field: Field, verb: str) -> Any:
         """A literal that fits its field; a bound parameter, or null."""
         token, kind = self.now, field.type
-        if token.text == "null" and verb in ("eq", "ne", "in"):
+        if token.text.lower() == "null" and verb in ("eq", "ne", "in"):
             self.place += 1
             return None
         found: Any
@@ -179,7 +186,7 @@ class _Reader:
             found = _moment(token)
             wanted = "a moment, as in 2026-01-05T09:00:00Z"
         elif isinstance(kind, Integer | Float):
-            found = float(token.text) if token.kind == "number" else None
+            found = _number(token)
             wanted = "a number"
         else:
             found = _text(token) if token.kind == "text" else None
@@ -227,6 +234,11 @@ class _Reader:
 
 def _text(token: Token) -> str:
     return token.text[1:-1].replace("''", "'")
+
+
+def _number(token: Token) -> float | None:
+    found = float(token.text) if token.kind == "number" else math.inf
+    return found if math.isfinite(found) else None
 
 
 def _moment(token: Token) -> datetime | None:

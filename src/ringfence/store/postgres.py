@@ -65,6 +65,20 @@ class _Rows:
         found = await self.all(statement, **given)
         return found[0] if found else None
 
+    async def each(self, statement: Statement, asked: Sequence[Mapping[str, Any]], /) -> list[list[Row]]:
+        if not asked:
+            return []
+        prepared = statement.postgres
+        connection = await self._connection()
+        with _translated():
+            cursor = connection.cursor()
+            given = [prepared.bind(one) for one in asked]
+            await cursor.executemany(cast(Any, prepared.sql), given, returning=True)  # in a pipeline
+            found = [prepared.read(await cursor.fetchall())]
+            while cursor.nextset():
+                found.append(prepared.read(await cursor.fetchall()))
+        return found
+
     async def run(self, statement: Statement, /, **given: Any) -> int:
         return (await self._execute(statement, given)).rowcount
 

@@ -70,6 +70,10 @@ class _Rows:
         found = await self.all(statement, **given)
         return found[0] if found else None
 
+    async def each(self, statement: Statement, asked: Sequence[Mapping[str, Any]], /) -> list[list[Row]]:
+        connection = await self._connection()
+        return [_query(connection, statement.sqlite, one) for one in asked]
+
     async def scan(self, statement: Statement, /, **given: Any) -> AsyncGenerator[Row, None]:
         prepared = statement.sqlite
         loop = asyncio.get_running_loop()

@@ -61,11 +61,11 @@ def _outbound(data: Mapping[str, Any]) -> bool:
 
 
 def _came(data: Mapping[str, Any]) -> bool:
-    return data.get("previous_status") == OFFLINE != data.get("status")
+    return data.get("previous_status") == OFFLINE != data.get("status") and data.get("time_off") != "absent"
 
 
 def _went(data: Mapping[str, Any]) -> bool:
-    return data.get("status") == OFFLINE != data.get("previous_status")
+    return data.get("status") == OFFLINE != data.get("previous_status") and data.get("time_off") != "absent"
 
 
 # events of the other APIs are named: no API knows another

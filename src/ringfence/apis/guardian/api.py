@@ -94,10 +94,9 @@ async def list_sessions(ctx: Ctx, query: ListQuery) -> Listed[Session]:
 
 def shown_user(row: Row) -> GuardianUser:
     facts = {name: value for name, value in row.items() if not name.startswith("call_quality.")}
-    mos = row["call_quality.mos.avg"]
     quality = QualityOfUser(
         avg_affected_calls=bool(row["call_quality.avg_affected_calls"]),
-        mos=Average(avg=round(mos, 2) if mos is not None else None),
+        mos=Average(avg=row["call_quality.mos.avg"]),
     )
     return GuardianUser(**facts, call_quality=quality)
 

@@ -19,7 +19,7 @@ from ringfence.kernel.shapes import File, See, Shape, Upload, in_utc, misfit
 from ringfence.store.blobs import BAD_SIGNATURE, SignedQuery
 from ringfence.store.query import Row
 
-from . import domain, imports
+from . import balances, domain, imports
 from .multipart import Form
 
 WRITE = Scope(SCOPE, "Import agents' time off")
@@ -145,7 +145,7 @@ def shown(row: Row) -> TimeOff:
 
 def balance(row: Row) -> Balance:
     names = ("id", "agent_email", "event_type_name")
-    return Balance(balance=domain.hours(row["seconds"]), **{name: row[name] for name in names})
+    return Balance(balance=balances.hours(row["seconds"]), **{name: row[name] for name in names})
 
 
 def shown_import(ctx: Ctx, row: Row) -> Import:
@@ -167,7 +167,7 @@ async def create_time_off(ctx: Ctx, body: NewTimeOff, query: MergeQuery) -> See:
     From its beginning to its end no call is put through to them. 201 for a new one; 200 where the same was there
     already, or where `merge=true` has made one of several.
     """
-    known = await domain.known(ctx, [body.agent_email])
+    known = await balances.known(ctx, [body.agent_email])
     id, new = await domain.add(
         ctx,
         known,
@@ -205,13 +205,13 @@ async def set_balances(ctx: Ctx, body: NewBalances) -> Balances:
 
     In hours; all of them or, where one is wrong, none: the errors name each item.
     """
-    given = [domain.Given(one.agent_email, one.event_type_name, one.balance) for one in body.time_off_balances]
-    return Balances(time_off_balances=[balance(row) for row in await domain.set_balances(ctx, given)])
+    given = [balances.Given(one.agent_email, one.event_type_name, one.balance) for one in body.time_off_balances]
+    return Balances(time_off_balances=[balance(row) for row in await balances.set_balances(ctx, given)])
 
 
 async def delete_balance(ctx: Ctx, balance_id: str) -> None:
     """Drop a balance"""
-    await domain.delete_balance(ctx, balance_id)
+    await balances.delete_balance(ctx, balance_id)
 
 
 async def import_events(ctx: Ctx, upload: Upload) -> Import:
@@ -315,13 +315,13 @@ TIME_OFFS = "/wfm/aion/externals/schedules/time-offs"
 BALANCES = "/wfm/request-management/externals/time-offs/balances"
 IMPORTS = "/wfm/aion/v1/schedules/event-imports"
 ONE = f"{TIME_OFFS}/{{time_off_id}}"
-CLASHES = (NOT_FOUND, domain.OVERLAP, domain.TOO_LOW)
+CLASHES = (NOT_FOUND, domain.OVERLAP, balances.TOO_LOW)
 API = Api(
     name="time_off",
     title="Time Off API",
     about="Agents' time off: who is away is not called.",
     scopes=(WRITE,),
-    events=(*domain.EVENTS, imports.IMPORTED),
+    events=(*balances.EVENTS, imports.IMPORTED),
     jobs=(imports.IMPORT, imports.RETENTION),
     operations=(
         Operation(

@@ -1,15 +1,13 @@
-"""Time off: agents by e-mail, types that the centre declares, hours drawn from balances (voice_and_guardian.md 6).
+"""Time off: given, moved and taken back, with hours drawn from balances (voice_and_guardian.md 6).
 
 Two time offs of one agent never overlap. Whoever writes holds the agent's row: of two at once one sees the other.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import NamedTuple
 
+import msgspec
 from sqlalchemy import bindparam, delete, select, update
-from sqlalchemy.dialects.postgresql import insert as upsert
 
 from ringfence.floor import inbox
 from ringfence.floor.time_off import (
@@ -18,69 +16,28 @@ from ringfence.floor.time_off import (
     DELETED,
     ENDED,
     FACTS,
-    SCOPE,
     WITH_NAMES,
     facts,
-    status_of,
 )
-from ringfence.kernel.catalog import EventType
 from ringfence.kernel.ctx import Ctx
-from ringfence.kernel.problems import INVALID, NOT_FOUND, Fault, FieldError, Problem, wrong
-from ringfence.kernel.shapes import Shape
-from ringfence.store.columns import Json, Moment, Uuid, among
-from ringfence.store.outbox import emit
+from ringfence.kernel.problems import NOT_FOUND, Fault, FieldError, Problem, wrong
+from ringfence.store.columns import Moment, Uuid
+from ringfence.store.outbox import emit, emit_many
 from ringfence.store.query import ACCOUNT, Row, Statement, adding, all_rows, change, find, mine
 from ringfence.store.tables.identity import users
-from ringfence.store.tables.time_off import time_off_balances as balances
-from ringfence.store.tables.time_off import time_off_types as types
 from ringfence.store.tables.time_off import time_offs
+
+from . import balances
 
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 LONGEST = timedelta(days=400)
 OVERLAP = Problem("time_off_overlap", 409, "The agent has another time off within this one.")
-TOO_LOW = Problem("balance_too_low", 409, "The agent's balance has fewer hours than this time off takes.")
-NO_AGENT = "there is no active agent {!r} in this account"
-NO_TYPE = "there is no event type {!r} in this account"
 
-
-class TypeFacts(Shape):
-    name: str
-    draws_balance: bool
-
-
-class BalanceFacts(Shape):
-    """Hours that an agent may still take."""
-
-    id: str
-    user_id: str
-    event_type_name: str
-    balance: float
-
-
-TYPE_DECLARED = EventType("time_off.type_declared", TypeFacts, "A type of time off was declared", SCOPE)
-BALANCE_SET = EventType("time_off.balance_set", BalanceFacts, "The balance of an agent was set", SCOPE)
-BALANCE_DELETED = EventType("time_off.balance_deleted", BalanceFacts, "The balance of an agent was deleted", SCOPE)
 
 ADD = adding(time_offs)
 HERE = time_offs.c.user_id == bindparam("user")
 THIS = time_offs.c.id == bindparam("which", type_=Uuid)
-AGENTS = Statement(
-    mine(users, users.c.id, users.c.email, users.c.email_key)
-    .where(users.c.active, among(users.c.email_key, bindparam("emails", type_=Json)))
-    .order_by(users.c.id)  # in one order, so that nobody waits for each other
-    .with_for_update()
-)
 AGENT = Statement(mine(users, users.c.id).where(users.c.id == bindparam("user")).with_for_update())
-TYPES = Statement(mine(types).order_by(types.c.name))
-SET_TYPE = Statement(
-    upsert(types)
-    .values(account_id=ACCOUNT, key=bindparam("new_key"), name=bindparam("new_name"), status=bindparam("new_status"),
-            draws=bindparam("new_draws"))
-    .on_conflict_do_update(
-        index_elements=[types.c.account_id, types.c.key],
-        set_={"name": bindparam("new_name"), "status": bindparam("new_status"), "draws": bindparam("new_draws")},
-    )
-)  # fmt: skip
 _whole = select(*FACTS).select_from(WITH_NAMES).where(time_offs.c.account_id == ACCOUNT)  # joined by the account too
 BY_ID = Statement(_whole.where(THIS), everywhere=True)
 BETWEEN = Statement(
@@ -114,78 +71,6 @@ SET = Statement(
     )
 )  # fmt: skip
 DROP = Statement(delete(time_offs).where(time_offs.c.account_id == ACCOUNT, THIS))
-_balance = (
-    balances.c.account_id == ACCOUNT,
-    balances.c.user_id == bindparam("user"),
-    balances.c.type_key == bindparam("kind"),
-)
-BALANCE = Statement(select(balances).where(*_balance))
-DRAW = Statement(
-    update(balances)
-    .where(*_balance, balances.c.seconds >= bindparam("at_least"))
-    .values(seconds=balances.c.seconds - bindparam("more"), updated_at=bindparam("at", type_=Moment))
-)
-SET_BALANCE = Statement(
-    upsert(balances)
-    .values(account_id=ACCOUNT, id=bindparam("new_id", type_=Uuid), user_id=bindparam("user"),
-            type_key=bindparam("kind"), seconds=bindparam("left"), updated_at=bindparam("at", type_=Moment))
-    .on_conflict_do_update(
-        index_elements=[balances.c.account_id, balances.c.user_id, balances.c.type_key],
-        set_={"seconds": bindparam("left"), "updated_at": bindparam("at", type_=Moment)},
-    )
-)  # fmt: skip
-BALANCES = Statement(
-    select(balances, users.c.email.label("agent_email"), types.c.name.label("event_type_name"))
-    .join(users, (users.c.account_id == balances.c.account_id) & (users.c.id == balances.c.user_id))
-    .join(types, (types.c.account_id == balances.c.account_id) & (types.c.key == balances.c.type_key))
-    .where(balances.c.account_id == ACCOUNT)
-    .order_by(users.c.email, types.c.name),
-    everywhere=True,
-)
-DROP_BALANCE = Statement(
-    delete(balances)
-    .where(balances.c.account_id == ACCOUNT, balances.c.id == bindparam("which", type_=Uuid))
-    .returning(balances)
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """Agents, held until the end of the transaction, and types, by names without case."""
-
-    agents: Mapping[str, Row]
-    types: Mapping[str, Row]
-
-    def agent(self, email: str) -> Row | None:
-        return self.agents.get(email.casefold())
-
-    def type(self, name: str) -> Row | None:
-        return self.types.get(name.casefold())
-
-
-async def known(ctx: Ctx, emails: Iterable[str]) -> Known:
-    """What there is of the agents that are named, and all types."""
-    keys = sorted({email.casefold() for email in emails})
-    agents = {row["email_key"]: row for row in await all_rows(ctx, AGENTS, emails=keys)}
-    return Known(agents, {row["key"]: row for row in await all_rows(ctx, TYPES)})
-
-
-# types
-
-
-async def all_types(ctx: Ctx) -> list[Row]:
-    return await all_rows(ctx, TYPES)
-
-
-async def declare_type(ctx: Ctx, *, name: str, draws_balance: bool) -> None:
-    """Make a type, or change whether it is taken from a balance: from the next time off on."""
-    await change(
-        ctx, SET_TYPE, new_key=name.casefold(), new_name=name, new_status=status_of(name), new_draws=draws_balance
-    )
-    await emit(ctx, TYPE_DECLARED, name, TypeFacts(name=name, draws_balance=draws_balance))
-
-
-# time offs
 
 
 async def get(ctx: Ctx, which: str) -> Row:
@@ -215,9 +100,36 @@ def unknown(name: str, description: str) -> Fault:
     return Fault(NOT_FOUND, f"{name}: {description}", fields=(FieldError(name, description),))
 
 
+class Wish(NamedTuple):
+    """Time off for an agent, who is held."""
+
+    agent: Row
+    kind: Row
+    start: datetime
+    end: datetime
+    description: str | None
+
+    @property
+    def seconds(self) -> int:
+        return _seconds(self.start, self.end)
+
+
+def wish(
+    known: balances.Known, *, email: str, type_name: str, start: datetime, end: datetime, description: str | None = None
+) -> Wish:
+    """What is asked for. Raises a Fault: 404 for an unknown agent or type, 400 for a span that is none."""
+    agent, kind = known.agent(email), known.type(type_name)
+    if agent is None:
+        raise unknown("agent_email", balances.NO_AGENT.format(email))
+    if kind is None:
+        raise unknown("event_type_name", balances.NO_TYPE.format(type_name))
+    check_span(start, end)
+    return Wish(agent, kind, start, end, description)
+
+
 async def add(
     ctx: Ctx,
-    known: Known,
+    known: balances.Known,
     *,
     email: str,
     type_name: str,
@@ -231,41 +143,81 @@ async def add(
     Raises a Fault, having written nothing: 404 for an unknown agent or type, 400 for a span that is none, 409 for an
     overlap and for a balance that is too low. With `merge`, overlapping ones of the same type become one.
     """
-    agent, kind = known.agent(email), known.type(type_name)
-    if agent is None:
-        raise unknown("agent_email", NO_AGENT.format(email))
-    if kind is None:
-        raise unknown("event_type_name", NO_TYPE.format(type_name))
-    check_span(start, end)
-    others = await _within(ctx, agent["id"], start, end)
-    same = next((o for o in others if (o["type_key"], o["start_at"]) == (kind["key"], start)), None)
-    if same is not None and same["end_at"] == end:
+    asked = wish(known, email=email, type_name=type_name, start=start, end=end, description=description)
+    others = await _within(ctx, asked.agent["id"], start, end)
+    if (same := _same(asked, others)) is not None:
         return same["id"], False
-    if others:
-        strange = [other for other in others if other["type_key"] != kind["key"]]
-        if not merge or strange:
-            raise _overlap((strange or others)[0], kind)
-        return await _merge(ctx, kind, others, start, end, description), False
-    drawn = await _draw(ctx, agent["id"], kind, _seconds(start, end), 0)
+    if others and merge and all(other["type_key"] == asked.kind["key"] for other in others):
+        return await _merge(ctx, asked, others), False
+    _refuse_overlap(asked.kind, others)
+    row = _given(ctx, asked, await balances.draw(ctx, asked.agent["id"], asked.kind, asked.seconds, 0))
+    await ctx.db.run(ADD, **row)
+    await emit(ctx, CREATED, row["id"], facts(row))
+    return row["id"], True
+
+
+async def add_many(ctx: Ctx, wishes: list[Wish]) -> list[Fault | None]:
+    """Give time off as `add` does, each wish seeing those before it, in a handful of statements for all of them.
+
+    For each wish why it was refused, or None.
+    """
+    near = await _near(ctx, wishes)
+    drawing = sorted({one.agent["id"] for one in wishes if one.kind["draws"]})
+    rows = await all_rows(ctx, balances.BALANCES_OF, users=drawing) if drawing else []
+    left = {(row["user_id"], row["type_key"]): row["seconds"] for row in rows}
+    before, made, found = dict(left), list[Row](), list[Fault | None]()
+    for one, others in zip(wishes, near, strict=True):
+        others += [row for row in made if row["user_id"] == one.agent["id"] and _meet(one, row)]
+        try:
+            if _same(one, others) is None:
+                _refuse_overlap(one.kind, others)
+                made.append(_given(ctx, one, balances.draw_from(left, one.agent["id"], one.kind, one.seconds)))
+            found.append(None)
+        except Fault as why:
+            found.append(why)
+    await ctx.db.many(ADD, made)
+    await emit_many(ctx, [(CREATED, row["id"], ctx.now(), msgspec.to_builtins(facts(row))) for row in made])
+    for (user, kind), seconds in before.items():
+        if more := seconds - left[user, kind]:
+            await change(ctx, balances.DRAW, user=user, kind=kind, at_least=more, more=more, at=ctx.now())
+    return found
+
+
+async def _near(ctx: Ctx, wishes: list[Wish]) -> list[list[Row]]:
+    """The time offs that each wish would overlap with."""
+    asked = [{"account": ctx.account, "user": one.agent["id"], "since": one.start, "until": one.end} for one in wishes]
+    before, after = await ctx.db.each(BEFORE, asked), await ctx.db.each(WITHIN, asked)
+    return [[*(row for row in b if _meet(one, row)), *a] for one, b, a in zip(wishes, before, after, strict=True)]
+
+
+def _meet(one: Wish, row: Row) -> bool:
+    return bool(row["start_at"] < one.end and row["end_at"] > one.start)
+
+
+def _same(asked: Wish, others: list[Row]) -> Row | None:
+    same = (asked.kind["key"], asked.start, asked.end)
+    return next((other for other in others if (other["type_key"], other["start_at"], other["end_at"]) == same), None)
+
+
+def _given(ctx: Ctx, asked: Wish, drawn: int) -> Row:
+    """A new time off with the names of its agent and type."""
     now = ctx.now()
-    row: Row = {
+    return {
         "account_id": ctx.account,
         "id": ctx.new_uuid(),
-        "user_id": agent["id"],
-        "type_key": kind["key"],
-        "start_at": start,
-        "end_at": end,
-        "description": description,
+        "user_id": asked.agent["id"],
+        "agent_email": asked.agent["email"],
+        "type_key": asked.kind["key"],
+        "event_type_name": asked.kind["name"],
+        "start_at": asked.start,
+        "end_at": asked.end,
+        "description": asked.description,
         "drawn": drawn,
         "began": False,
-        "next_at": start if end > now else None,
+        "next_at": asked.start if asked.end > now else None,
         "created_at": now,
         "updated_at": now,
     }
-    await ctx.db.run(ADD, **row)
-    told = row | {"agent_email": agent["email"], "event_type_name": kind["name"]}
-    await emit(ctx, CREATED, row["id"], facts(told))
-    return row["id"], True
 
 
 async def _within(ctx: Ctx, user: str, start: datetime, end: datetime) -> list[Row]:
@@ -274,41 +226,29 @@ async def _within(ctx: Ctx, user: str, start: datetime, end: datetime) -> list[R
     return [*(row for row in before if row["end_at"] > start), *after]
 
 
-def _overlap(other: Row, kind: Row) -> Fault:
+def _refuse_overlap(kind: Row, others: list[Row]) -> None:
+    """Raises a Fault that names one of those that overlap: of another type, which no merging helps, if there is one."""
+    if not others:
+        return
+    other = next((other for other in others if other["type_key"] != kind["key"]), others[0])
     told = f"From {other['start_at']:%Y-%m-%dT%H:%M:%SZ} to {other['end_at']:%Y-%m-%dT%H:%M:%SZ} the agent has "
     told += f"time off {other['id']}"
     if other["type_key"] != kind["key"]:
         told += ", which is of another type"
-    return Fault(OVERLAP, f"{told}.", fields=(FieldError("start_at", "overlaps with another time off"),))
+    raise Fault(OVERLAP, f"{told}.", fields=(FieldError("start_at", "overlaps with another time off"),))
 
 
 def _seconds(start: datetime, end: datetime) -> int:
     return round((end - start).total_seconds())
 
 
-async def _draw(ctx: Ctx, user: str, kind: Row, wanted: int, before: int) -> int:
-    """Take seconds from a balance, or give back some of those taken `before`. What is taken now."""
-    if not kind["draws"] and not before:
-        return 0
-    more = wanted - before
-    at_least = max(more, 0)  # giving back is always possible
-    if more and not await change(
-        ctx, DRAW, user=user, kind=kind["key"], at_least=at_least, more=more, at=ctx.now()
-    ) and more > 0:  # fmt: skip
-        row = await find(ctx, BALANCE, user=user, kind=kind["key"])
-        left = hours(row["seconds"]) if row else 0
-        told = f"{kind['name']} has {left:g} hours left, and {hours(more):g} more are needed"
-        raise Fault(TOO_LOW, f"{told}.", fields=(FieldError("event_type_name", told),))
-    return wanted
-
-
-async def _merge(ctx: Ctx, kind: Row, others: list[Row], start: datetime, end: datetime, said: str | None) -> str:
+async def _merge(ctx: Ctx, asked: Wish, others: list[Row]) -> str:
     """Make one of several and a new one; the first of them stays. Its id."""
-    first = others[0]
-    start, end = min(start, first["start_at"]), max(end, *(other["end_at"] for other in others))
+    first, said = others[0], asked.description
+    start, end = min(asked.start, first["start_at"]), max(asked.end, *(other["end_at"] for other in others))
     check_span(start, end)
     before = sum(other["drawn"] for other in others)
-    drawn = await _draw(ctx, first["user_id"], kind, _seconds(start, end), before)
+    drawn = await balances.draw(ctx, first["user_id"], asked.kind, _seconds(start, end), before)
     began = any(other["began"] for other in others)
     for other in others[1:]:
         await emit(ctx, DELETED, other["id"], facts(await get(ctx, other["id"])))
@@ -326,9 +266,8 @@ async def move(ctx: Ctx, which: str, *, start: datetime, end: datetime, descript
     check_span(start, end)
     kind = {"key": row["type_key"], "name": row["event_type_name"], "draws": row["drawn"] > 0}
     others = [other for other in await _within(ctx, row["user_id"], start, end) if other["id"] != row["id"]]
-    if others:
-        raise _overlap(others[0], kind)
-    drawn = await _draw(ctx, row["user_id"], kind, _seconds(start, end), row["drawn"]) if row["drawn"] else 0
+    _refuse_overlap(kind, others)
+    drawn = await balances.draw(ctx, row["user_id"], kind, _seconds(start, end), row["drawn"]) if row["drawn"] else 0
     await _set(ctx, row, start=start, end=end, description=description, drawn=drawn)
     return await get(ctx, which)
 
@@ -359,78 +298,8 @@ async def remove(ctx: Ctx, which: str) -> None:
     """Take a time off back, and give back what it drew."""
     row = await _held(ctx, which)
     if row["drawn"]:
-        await _draw(ctx, row["user_id"], {"key": row["type_key"], "draws": True}, 0, row["drawn"])
+        await balances.draw(ctx, row["user_id"], {"key": row["type_key"], "draws": True}, 0, row["drawn"])
     await change(ctx, DROP, which=row["id"])
     await emit(ctx, DELETED, row["id"], facts(row))
     if row["began"]:
         await inbox.tell(ctx, inbox.TimeOff(user=row["user_id"]))
-
-
-# balances
-
-
-def hours(seconds: int) -> float:
-    return round(seconds / 3600, 4)
-
-
-async def all_balances(ctx: Ctx) -> list[Row]:
-    return await all_rows(ctx, BALANCES)
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """Hours that an agent may take of one type."""
-
-    email: str
-    type_name: str
-    hours: float
-
-
-async def set_balances(ctx: Ctx, given: list[Given]) -> list[Row]:
-    """Set balances, all of them or, with a Fault that names each one that is wrong, none."""
-    found = await known(ctx, [one.email for one in given])
-    seen: set[tuple[str, str]] = set()
-    twice, strange = [], []
-    for index, one in enumerate(given):
-        at, key = f"time_off_balances[{index}]", (one.email.casefold(), one.type_name.casefold())
-        if key in seen:
-            twice.append(FieldError(f"{at}.event_type_name", "this agent's balance of this type is there twice"))
-        seen.add(key)
-        if found.agent(one.email) is None:
-            strange.append(FieldError(f"{at}.agent_email", NO_AGENT.format(one.email)))
-        if found.type(one.type_name) is None:
-            strange.append(FieldError(f"{at}.event_type_name", NO_TYPE.format(one.type_name)))
-    if wrongs := [*strange, *twice]:
-        told = "; ".join(f"{one.name}: {one.description}" for one in wrongs[:3])
-        raise Fault(NOT_FOUND if strange else INVALID, told, fields=tuple(wrongs))
-    return [await _set_balance(ctx, found.agents[e], found.types[t], one) for (e, t), one in _keyed(given)]
-
-
-def _keyed(given: list[Given]) -> list[tuple[tuple[str, str], Given]]:
-    return [((one.email.casefold(), one.type_name.casefold()), one) for one in given]
-
-
-async def _set_balance(ctx: Ctx, agent: Row, kind: Row, given: Given) -> Row:
-    names: dict[str, Any] = {"user": agent["id"], "kind": kind["key"]}
-    left = round(given.hours * 3600)
-    await change(ctx, SET_BALANCE, new_id=ctx.new_uuid(), left=left, at=ctx.now(), **names)
-    row = await find(ctx, BALANCE, **names) or {}
-    await _tell_balance(ctx, BALANCE_SET, row, kind["name"])
-    return row | {"agent_email": agent["email"], "event_type_name": kind["name"]}
-
-
-async def _tell_balance(ctx: Ctx, what: EventType, row: Row, name: str) -> None:
-    told = BalanceFacts(id=row["id"], user_id=row["user_id"], event_type_name=name, balance=hours(row["seconds"]))
-    await emit(ctx, what, row["user_id"], told)
-
-
-async def delete_balance(ctx: Ctx, which: str) -> None:
-    """Drop a balance: of a type that draws, nothing may be taken until there is one again."""
-    gone = await find(ctx, DROP_BALANCE, which=which)
-    if gone is None:
-        raise Fault(NOT_FOUND)
-    names = {row["key"]: row["name"] for row in await all_rows(ctx, TYPES)}
-    await _tell_balance(ctx, BALANCE_DELETED, gone, names[gone["type_key"]])
-
-
-EVENTS = (TYPE_DECLARED, BALANCE_SET, BALANCE_DELETED)

@@ -30,13 +30,16 @@ from ringfence.store.query import ACCOUNT, Row, Statement, adding, change, find,
 from ringfence.store.tables.identity import accounts
 from ringfence.store.tables.time_off import time_off_import_errors as errors
 from ringfence.store.tables.time_off import time_off_imports as imports
+from ringfence.store.tables.time_off import time_offs
 from ringfence.store.work import enqueue, step
 
-from . import domain, local_times
-from .domain import OVERLAP, TOO_LOW
+from . import balances, domain, local_times
+from .balances import TOO_LOW
+from .domain import OVERLAP
 from .local_times import BadTime
 
-SLICE = 25  # rows stored in one transaction
+SLICE = 100  # rows stored in one transaction
+GROWN = (1_000, 10_000)  # rows after which the planner is told, as a file may fill a table that was empty
 LOOKED = 500  # rows counted at a time
 OLD_ONES = 200  # reports that go in one transaction
 COLUMNS = ("agent_email", "event_type_name", "start_at", "end_at")
@@ -205,7 +208,7 @@ async def work(ctx: Ctx, which: str, tell: Callable[[int, int], None] = _nobody,
         number, said = (why.row, why.why) if isinstance(why, BadFile) else (0, "the file is gone")
         async with step(ctx) as now:
             if not await find(now, ERRORS, which=which):
-                await _refuse(now, which, max(number, 1), Refused("FILE_UNREADABLE", said), [])
+                await _refuse(now, which, {max(number, 1): (Refused("FILE_UNREADABLE", said), [])})
         header = []
     await _end(ctx, which, header)
 
@@ -248,36 +251,35 @@ async def _store(
                 raise RuntimeError("another process is importing this file")
         done += len(chunk)
         tell(done, total)
+        if done in GROWN:
+            await ctx.house.db.note_growth(time_offs)
         await _others()
 
 
 async def _slice(ctx: Ctx, which: str, columns: Columns, chunk: list[list[str]], number: int) -> tuple[int, int]:
     """Store some rows; how many were taken and how many refused."""
     at = columns.at["agent_email"]
-    known = await domain.known(ctx, [line[at].strip() for line in chunk if len(line) == columns.width])
-    good = bad = 0
-    for index, line in enumerate(chunk):
-        if not line:
-            continue  # a blank line
-        refused = await _row(ctx, columns, known, line)
-        if refused is None:
-            good += 1
-        else:
-            bad += 1
-            await _refuse(ctx, which, number + index, refused, line)
-    return good, bad
+    known = await balances.known(ctx, [line[at].strip() for line in chunk if len(line) == columns.width])
+    read = {number + n: _read(columns, known, line) for n, line in enumerate(chunk) if line}  # not the blank ones
+    asked = {n: one for n, one in read.items() if isinstance(one, domain.Wish)}
+    refused = {n: one for n, one in read.items() if isinstance(one, Refused)}
+    for n, fault in zip(asked, await domain.add_many(ctx, list(asked.values())), strict=True):
+        if fault is not None:
+            refused[n] = _refused(fault)
+    await _refuse(ctx, which, {n: (why, chunk[n - number]) for n, why in refused.items()})
+    return len(read) - len(refused), len(refused)
 
 
-async def _row(ctx: Ctx, columns: Columns, known: domain.Known, line: list[str]) -> Refused | None:
-    """Store one row, or say why not."""
+def _read(columns: Columns, known: balances.Known, line: list[str]) -> domain.Wish | Refused:
+    """What a row asks for, or why it cannot be had."""
     if len(line) != columns.width:
         return Refused("FIELDS", f"has {len(line)} fields, the header has {columns.width}")
     given = {name: line[index].strip() for name, index in columns.at.items()}
     if known.agent(given["agent_email"]) is None:
-        return Refused("AGENT_UNKNOWN", f"agent_email: {domain.NO_AGENT.format(given['agent_email'][:254])}")
+        return Refused("AGENT_UNKNOWN", f"agent_email: {balances.NO_AGENT.format(given['agent_email'][:254])}")
     if known.type(given["event_type_name"]) is None:
         return Refused(
-            "EVENT_TYPE_UNKNOWN", f"event_type_name: {domain.NO_TYPE.format(given['event_type_name'][:100])}"
+            "EVENT_TYPE_UNKNOWN", f"event_type_name: {balances.NO_TYPE.format(given['event_type_name'][:100])}"
         )
     if len(given.get("description", "")) > LONGEST:
         return Refused("DESCRIPTION_TOO_LONG", f"description: may have {LONGEST} characters")
@@ -290,18 +292,26 @@ async def _row(ctx: Ctx, columns: Columns, known: domain.Known, line: list[str])
     except BadTime as why:
         return Refused("END_INVALID", f"end_at: {why}")
     try:
-        await domain.add(
-            ctx, known, email=given["agent_email"], type_name=given["event_type_name"], start=start, end=end,
+        return domain.wish(
+            known, email=given["agent_email"], type_name=given["event_type_name"], start=start, end=end,
             description=given.get("description") or None,
         )  # fmt: skip
     except Fault as why:
-        return Refused(CODES.get(why.problem, "SPAN_INVALID"), why.detail.description)
-    return None
+        return _refused(why)
 
 
-async def _refuse(ctx: Ctx, which: str, number: int, refused: Refused, line: list[str]) -> None:
-    told = {"code": refused.code, "description": refused.description, "line": line}
-    await ctx.db.run(ADD_ERROR, account_id=ctx.account, import_id=which, row=number, **told)
+def _refused(why: Fault) -> Refused:
+    return Refused(CODES.get(why.problem, "SPAN_INVALID"), why.detail.description)
+
+
+async def _refuse(ctx: Ctx, which: str, refused: dict[int, tuple[Refused, list[str]]]) -> None:
+    """Note rows for the report, by their numbers."""
+    ready = {"account_id": ctx.account, "import_id": which}
+    rows = [
+        ready | {"row": n, "code": why.code, "description": why.description, "line": line}
+        for n, (why, line) in refused.items()
+    ]
+    await ctx.db.many(ADD_ERROR, rows)
 
 
 async def _others() -> None:

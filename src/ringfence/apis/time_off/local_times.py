@@ -10,6 +10,8 @@ CLOCK = r"(?:[ T]([01]?[0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9]))?)?"
 ORDERS = {"YYYY": r"(?P<year>[0-9]{4})", "MM": r"(?P<month>[0-9]{1,2})", "DD": r"(?P<day>[0-9]{1,2})"}
 FORMATS = ("YYYY-MM-DD", "YYYY/MM/DD", "DD/MM/YYYY", "MM/DD/YYYY", "DD-MM-YYYY", "MM-DD-YYYY", "DD.MM.YYYY")
 
+OURS = ("localtime", "Factory")  # what some machines have beside the zones, whatever it is there
+
 
 def _pattern(format: str) -> re.Pattern[str]:
     text = re.escape(format)
@@ -35,7 +37,7 @@ def format_of(text: str) -> str:
 
 def zone_of(name: str) -> ZoneInfo:
     """Raises a Fault."""
-    if name not in available_timezones():
+    if name not in available_timezones() or name in OURS:
         raise wrong("time_zone", f"{name[:64]!r} is not a time zone (such as Europe/Lisbon)")
     return ZoneInfo(name)
 

@@ -46,7 +46,7 @@ async def wallets_of(
 ) -> tuple[int, list[Row]]:
     """How many wallets fit, and a page of them: by name, where nothing else is asked for."""
     found = mine(wallets)
-    if filter is not None:
+    if filter is not None and filter.strip():
         found = found.where(condition(filter, FIELDS))
     rows, count = _paged(found, *order(order_by or "", FIELDS), wallets.c.name)
     return await _page(ctx, rows, count, page, per_page)

@@ -27,7 +27,7 @@ biometric_history = Table(
     Column("previous", String(12), nullable=False),
     Column("at", Moment, nullable=False),
     Column("actor", String(200), nullable=False),
-    Column("how", String(12), nullable=False),  # api | cli | flow | opt_out | erasure
+    Column("how", String(12), nullable=False),  # api | cli | flow | opt_out | deletion | erasure
     Column("interaction_id", String(32)),  # the call in which they said so
     Index("biometric_history_contact", "account_id", "contact_id", "n"),
 )
