@@ -117,6 +117,11 @@ def fetched(at: datetime, actor: str = f"user:{ANA}") -> dict[str, Any]:
     return event("recording.media_requested", "call", at, actor, id="r", call_id="call", type="conversation")
 
 
+def used(at: datetime, count: int, scope: str = "contacts:read") -> dict[str, Any]:
+    one = {"client_id": "d" * 32, "scope": scope, "operation": "GET /contacts", "count": count}
+    return event("usage.flushed", "account", at, "fence", uses=[one])
+
+
 def flips(n: int, user: str = ANA) -> list[dict[str, Any]]:
     found = []
     for at in minutes(n, 2):
@@ -149,6 +154,7 @@ COUNTED: list[tuple[Rule, Any]] = [
     (rules.FAILED_LOGINS, lambda n: [failure(at) for at in minutes(n)]),
     (rules.MASS_EXPORT, lambda n: [report(at) for at in minutes(n)]),
     (rules.MASS_CONTACT_CHANGES, lambda n: [note(at) for at in minutes(n, 0.2)]),
+    (rules.MASS_CONTACT_READS, lambda n: [used(at, 100) for at in minutes(n)]),
     (rules.RECORDINGS_ACCESSED, lambda n: [fetched(at) for at in minutes(n, 0.5)]),
     (rules.HOLD_AND_HANG_UP, lambda n: talks(n, by="agent", hold=True)),
     (rules.SHORT_TALKS, lambda n: talks(n, by="agent", seconds=6)),
@@ -193,6 +199,16 @@ def test_every_rule_is_tested_here() -> None:
     single = {rule.name for rule in RULES if rule.single}
     assert single | {rule.name for rule, _ in COUNTED} == {rule.name for rule in RULES}
     assert single == {"impossible_travel", "unusual_hours", "scope_then_export", "after_hours_publishing"}
+
+
+def test_requests_for_contacts_count_by_full_hundreds_however_they_come() -> None:
+    enough, [case] = 100 * Settings().guardian_contact_reads, told(scene_of(), [used(MONDAY, 1234)])
+    assert case.facts["hits_number"] == 12
+    bit_by_bit = [used(at, 33) for at in minutes(enough // 33)]
+    assert told(scene_of(), bit_by_bit) == []
+    rest = MONDAY + timedelta(minutes=30)
+    assert names(told(scene_of(), [*bit_by_bit, used(rest, enough % 33)])) == ["mass_contact_reads"]
+    assert told(scene_of(), [*bit_by_bit, used(rest, enough % 33, "contacts:write")]) == []
 
 
 # rules of one sign

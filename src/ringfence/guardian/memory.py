@@ -75,6 +75,7 @@ class Subject(msgspec.Struct, omit_defaults=True):
     rings: float | None = None  # since when the phone has rung
     rang: float | None = None  # when it stopped
     made: float | None = None  # of a client
+    reads: int = 0  # requests of a client for contacts that are no full hundred yet
     scopes: dict[str, Hit] = {}  # added to a client of late
     waiting: dict[str, float] = {}  # contacts of the account that wait -> since when
 

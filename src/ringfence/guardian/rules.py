@@ -91,6 +91,17 @@ MASS_CONTACT_CHANGES = Rule(
     usual=5.0,
     against="oneself",
 )
+MASS_CONTACT_READS = Rule(
+    "mass_contact_reads",
+    "Many contacts read",
+    "hundreds of requests that one client made for contacts",
+    "{n} hundred requests for contacts were made within {hours} h; {threshold} make a case, " + EXPECTED + ".",
+    "guardian_contact_reads",
+    20,
+    window=HOUR,
+    usual=0.5,
+    against="oneself",
+)
 RECORDINGS_ACCESSED = Rule(
     "recordings_accessed",
     "Recordings accessed",
@@ -177,7 +188,7 @@ AFTER_HOURS_PUBLISHING = Rule(
 )
 
 RULES = (
-    IMPOSSIBLE_TRAVEL, FAILED_LOGINS, UNUSUAL_HOURS, MASS_EXPORT, MASS_CONTACT_CHANGES, RECORDINGS_ACCESSED,
-    HOLD_AND_HANG_UP, SHORT_TALKS, STATUS_FLIPS, AWAY_WHILE_WAITING, REFUSED_CALLS, SCOPE_THEN_EXPORT,
-    AFTER_HOURS_PUBLISHING,
+    IMPOSSIBLE_TRAVEL, FAILED_LOGINS, UNUSUAL_HOURS, MASS_EXPORT, MASS_CONTACT_CHANGES, MASS_CONTACT_READS,
+    RECORDINGS_ACCESSED, HOLD_AND_HANG_UP, SHORT_TALKS, STATUS_FLIPS, AWAY_WHILE_WAITING, REFUSED_CALLS,
+    SCOPE_THEN_EXPORT, AFTER_HOURS_PUBLISHING,
 )  # fmt: skip

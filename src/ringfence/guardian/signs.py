@@ -7,10 +7,11 @@ from ringfence.store.query import Row
 
 from . import desks, logins, rules
 from .logins import moment_of
-from .memory import Hit
+from .memory import MANY, Hit
 from .scene import Scene
 
 ACTORS = ("user", "client", "cli")
+HUNDRED = 100
 Hearing = Callable[[Scene, Row, dict[str, Any], float], None]
 
 
@@ -32,6 +33,8 @@ def concerned(event: Row) -> Iterable[str]:
         yield event["key"]
     if (attempt := data.get("attempt")) is not None:
         yield attempt["user_id"]
+    for use in data.get("uses", ()):
+        yield use["client_id"]
 
 
 # what people and clients take, change and publish
@@ -55,6 +58,16 @@ def contact_touched(scene: Scene, event: Row, data: dict[str, Any], at: float) -
     if id:
         scene.seen(id, at, kind)
         scene.hit(rules.MASS_CONTACT_CHANGES, id, event)
+
+
+def requests_made(scene: Scene, event: Row, data: dict[str, Any], at: float) -> None:
+    """What each process counted since the last time; those for contacts make a sign at each full hundred."""
+    for use in data["uses"]:
+        if use["scope"] == "contacts:read":
+            client = scene.seen(use["client_id"], at, "actor")
+            hundreds, client.reads = divmod(client.reads + use["count"], HUNDRED)
+            for _ in range(min(hundreds, MANY)):
+                scene.hit(rules.MASS_CONTACT_READS, use["client_id"], event)
 
 
 def recording_fetched(scene: Scene, event: Row, data: dict[str, Any], at: float) -> None:
@@ -111,6 +124,7 @@ HEARD: dict[str, Hearing] = {
     "contact.field_removed": contact_touched,
     "contact.note_created": contact_touched,
     "contact.note_deleted": contact_touched,
+    "usage.flushed": requests_made,
     "recording.media_requested": recording_fetched,
     "client.created": client_made,
     "client.scope_added": scope_added,

@@ -81,6 +81,7 @@ class Settings:
     guardian_known_days: int = key(10, "Days with activity after which a person's hours are known.")
     guardian_exports: int = key(10, "Reports asked for by one person or client within an hour that make a case.")
     guardian_contact_changes: int = key(200, "Changes to contacts by one person or client in an hour that make a case.")
+    guardian_contact_reads: int = key(5, "Hundreds of requests for contacts by one client in an hour that make a case.")
     guardian_recordings: int = key(30, "Recordings fetched by one person or client within a day that make a case.")
     guardian_holds: int = key(5, "Contacts that an agent put on hold and hung up on within a day that make a case.")
     guardian_short_talks: int = key(8, "Contacts that an agent hung up on at once, within a day that make a case.")
