@@ -67,7 +67,7 @@ async def measure(url: str, days: float, calls_a_day: int) -> None:
         pass
     memory: list[int] = []
     begun, batches, events = time.perf_counter(), 0, 0
-    while count := await worker.react(reaction):
+    while count := await worker.react(reaction, {}):
         events += count
         batches += 1
         if batches % 200 == 0:

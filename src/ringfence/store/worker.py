@@ -38,7 +38,6 @@ class Worker:
         self.bell = asyncio.Event()
         self._held_until: dict[str, float] = {}
         self._cursors: dict[str, int] = {}
-        self._read: dict[int, list[Row]] = {}  # events after a place, for the turn that is going on
         self._long: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -88,10 +87,10 @@ class Worker:
         count = await outbox.stamp(self.db)
         async with self.db.reading() as tx:
             last = await tx.one(outbox.LAST)
-        for reaction in self.reactions:
-            if last and self._cursors.get(reaction.name, -1) < last["place"]:
-                count += await self.react(reaction)
-        self._read.clear()  # a turn is short, and what it read may be much
+        if last:
+            behind = [one for one in self.reactions if self._cursors.get(one.name, -1) < last["place"]]
+            read: dict[int, list[Row]] = {}
+            count += sum(await asyncio.gather(*(self.react(one, read) for one in behind)))  # on SQLite in one commit
         while row := await work.claim(self.db, self.world.now(), without=self._unwanted()):
             job = self.jobs.get(row["name"])
             if job is not None and job.long:
@@ -116,8 +115,11 @@ class Worker:
         while await self.turn() or self._long:
             await asyncio.gather(*self._long)
 
-    async def react(self, reaction: Reaction) -> int:
-        """Move one reaction over the next events; its effects commit with its cursor."""
+    async def react(self, reaction: Reaction, read: dict[int, list[Row]]) -> int:
+        """Move one reaction over the next events; its effects commit with its cursor.
+
+        `read` is what others have read after a place. What is in the log stays as it is: it is read once for all.
+        """
         if self._held_until.get(reaction.name, 0) > self.world.time():
             return 0
         try:
@@ -125,7 +127,9 @@ class Worker:
                 cursor = await tx.one(outbox.CURSOR, name=reaction.name)
                 if cursor is None:
                     return 0  # another process is at it
-                found = await self._after(tx, cursor["place"])
+                if (after := cursor["place"]) not in read:
+                    read[after] = await tx.all(outbox.AFTER, place=after)
+                found = read[after]
                 await self._hand_over(tx, reaction, found)
                 place = found[-1]["place"] if found else cursor["place"]
                 if found:
@@ -136,12 +140,6 @@ class Worker:
             return 0
         self._cursors[reaction.name] = place
         return len(found)
-
-    async def _after(self, tx: Transaction, place: int) -> list[Row]:
-        """The next events. What was placed stays as it is: reactions that are as far share what one has read."""
-        if place not in self._read:
-            self._read[place] = await tx.all(outbox.AFTER, place=place)
-        return self._read[place]
 
     async def _hand_over(self, tx: Transaction, reaction: Reaction, found: list[Row]) -> None:
         """Give a reaction those of the events that it is for."""
