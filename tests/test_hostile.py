@@ -165,6 +165,18 @@ def test_a_header_of_64_kb_is_refused(server: Server) -> None:
 
 
 @pytest.mark.process
+@pytest.mark.parametrize("size", [60_000, 300_000, 2_000_000])
+def test_who_sends_much_is_told_why_it_is_refused_and_never_just_cut_off(server: Server, size: int) -> None:
+    text = json.dumps({"name": "x" * size})
+    with httpx.Client(base_url=server.base, headers={"content-type": "application/json"}) as http:
+        for _ in range(15):
+            assert http.post("/contacts", content=text).status_code == 401
+            assert http.put("/nowhere", content=text).status_code == 404
+            assert http.post("/oauth/token", content=text).status_code in (400, 413)
+            assert http.get("/healthz").status_code == 200
+
+
+@pytest.mark.process
 @pytest.mark.parametrize(
     "request_",
     [

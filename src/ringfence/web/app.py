@@ -27,6 +27,7 @@ from ringfence.store.db import BadValue, DatabaseUnavailable, DuplicateRow, TryA
 
 from .answers import JSON, Answer, ageing, refusal
 from .operation import HAL, Endpoint
+from .reading import Arriving
 from .routes import Routes
 
 log = structlog.get_logger()
@@ -69,14 +70,19 @@ class App:
         tid = f"{self._prefix}{next(self._ids):016x}"
         endpoint: Endpoint | None = None
         errors, allowance = Errors.ENVELOPE, None
+        arriving = None if scope["method"] == "GET" else Arriving(receive)
+        receive = arriving or receive
         try:
             endpoint, members = self._find(scope)
             errors = endpoint.operation.errors
             made, allowance = await endpoint.run(self, scope, receive, members)
         except Exception as why:
             made = self._refused(why, errors, tid, scope)
+            arriving = arriving or Arriving(receive)
         finally:
             self.in_flight -= 1
+        if arriving is not None and not arriving.over and (b"expect", b"100-continue") not in scope["headers"]:
+            await arriving.drop()
         if endpoint is not None:
             endpoint.note(made.status, started)
             if endpoint.operation.ages or endpoint.operation.deprecated:

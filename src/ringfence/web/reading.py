@@ -1,7 +1,9 @@
 """From what came over the wire to typed values: query, body, forms, headers. What is wrong is named by field."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from typing import Any, get_args, get_origin
 from urllib.parse import parse_qsl, unquote_to_bytes
 
@@ -24,6 +26,7 @@ Receive = Callable[[], Any]
 Pairs = list[tuple[str, str]]
 FIELDS = 500  # members that a query or a form may have
 FORM = "application/x-www-form-urlencoded"
+DROPPED, DROPPING = 2**22, 5.0  # bytes of a body that are read on for nothing, and seconds that may take
 
 
 def decoded(part: str) -> str:
@@ -84,6 +87,28 @@ def query_reader(kind: type[msgspec.Struct]) -> Callable[[Pairs], Any]:
             raise misfit(why) from why
 
     return read
+
+
+class Arriving:
+    """`receive` of a request whose body is still coming; what nobody has read of it can be dropped."""
+
+    __slots__ = ("_receive", "over")
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive, self.over = receive, False
+
+    async def __call__(self) -> Any:
+        message = await self._receive()
+        self.over = not message.get("more_body", False)
+        return message
+
+    async def drop(self) -> None:
+        """Read to the end, within limits: who is cut off while still sending may never see the answer."""
+        size = 0
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DROPPING):
+                while not self.over and size < DROPPED:
+                    size += len((await self()).get("body", b""))
 
 
 async def read_body(receive: Receive, announced: bytes | None, limit: int) -> bytes:
