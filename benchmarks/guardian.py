@@ -29,7 +29,7 @@ from ringfence.store import outbox
 from ringfence.store.migrate import migrate
 from ringfence.store.statement import Statement
 from ringfence.store.tables.guardian import call_quality, cases, sessions, subjects
-from ringfence.store.worker import Worker
+from ringfence.store.worker import Ahead, Worker
 
 from .floor import resident
 
@@ -67,7 +67,7 @@ async def measure(url: str, days: float, calls_a_day: int) -> None:
         pass
     memory: list[int] = []
     begun, batches, events = time.perf_counter(), 0, 0
-    while count := await worker.react(reaction, {}):
+    while count := await worker.react(reaction, Ahead()):
         events += count
         batches += 1
         if batches % 200 == 0:

@@ -248,14 +248,14 @@ async def test_a_proof_is_verified_by_anybody_also_after_keys_were_rotated(centr
         published = KeySet.import_key_set((await http.get("/oauth/certs")).json())
         as_token = await http.get(f"{of(who)}/consent", headers={"authorization": f"Bearer {text}"})
     assert as_token.status_code == 401
-    found = jwt.decode(text, published, algorithms=["ES384"], registry=biometrics.PROVING)
+    found = jwt.decode(text, published, algorithms=["ES384"], registry=keys.REGISTRY)
     assert found.header["typ"] == "voice-print-removal+jwt"
     assert {name: found.claims[name] for name in row["removed"]} == row["removed"]
     assert found.claims["iss"] == centre.house.identity_base
     head, body, signature = text.split(".")
     forged = f"{head}.{body[:-4]}AAAA.{signature}"
     with pytest.raises(BadSignatureError):
-        jwt.decode(forged, published, algorithms=["ES384"], registry=biometrics.PROVING)
+        jwt.decode(forged, published, algorithms=["ES384"], registry=keys.REGISTRY)
 
 
 async def test_a_print_that_was_being_made_is_not_kept_after_the_opt_out(

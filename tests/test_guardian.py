@@ -492,13 +492,21 @@ async def test_made_anew_it_is_the_same_and_nobody_is_told_again(centre: Centre)
 # the demo, the command line, the declaration
 
 
-async def test_a_past_with_misconduct_makes_cases_that_can_be_explained(centre: Centre) -> None:
+async def past_of_the_demo(centre: Centre, days: int, script: traffic.Script) -> str:
+    """The name of the demo's account, once it has a past and all of it is known."""
     demo = await apply_demo(centre.house)
     account = centre.house.view.account_names[demo["account"]]
     now = centre.world.time()
-    script = traffic.Script(150, "demo", misconduct=True)
-    await traffic.backfill(centre.house, account, since=now - 14 * 86400, until=now, script=script)
+    await traffic.backfill(centre.house, account, since=now - days * 86400, until=now, script=script)
     await centre.settle()
+    name: str = demo["account"]
+    return name
+
+
+async def test_a_past_with_misconduct_makes_cases_that_can_be_explained(centre: Centre) -> None:
+    script = traffic.Script(150, "demo", misconduct=True)
+    name = await past_of_the_demo(centre, 14, script)
+    account = centre.house.view.account_names[name]
     async with centre.house.db.reading() as tx:
         plot = misconduct.plot((await traffic.cast_of(centre.house, account)).agents, script.seed)
         rows = await tx.all(KEPT["guardian_cases"])
@@ -511,7 +519,6 @@ async def test_a_past_with_misconduct_makes_cases_that_can_be_explained(centre: 
     for row in rows:
         if row["rule"] in played:
             assert row["user_id"] == plot.parts[played[row["rule"]]], row["specification"]
-    name: str = demo["account"]
     logins = await items(centre, SESSIONS, name, filter="startswith(ip_address, '198.51.100.')", per_page=200)
     assert len(logins) > 50
     assert {(one["country"], one["latitude"]) for one in logins} == {("PT", 38.72)}
@@ -522,12 +529,9 @@ async def test_a_past_with_misconduct_makes_cases_that_can_be_explained(centre: 
 
 
 async def test_a_past_has_baselines_and_one_night_that_is_unusual(centre: Centre) -> None:
-    demo = await apply_demo(centre.house)
-    account = centre.house.view.account_names[demo["account"]]
-    now = centre.world.time()
     script = traffic.Script(20, "demo", misconduct=True)
-    await traffic.backfill(centre.house, account, since=now - 25 * 86400, until=now, script=script)
-    await centre.settle()
+    name = await past_of_the_demo(centre, 25, script)
+    account = centre.house.view.account_names[name]
     plot = misconduct.plot((await traffic.cast_of(centre.house, account)).agents, script.seed)
     rows = await centre.rows(KEPT["guardian_cases"])
     [night] = [row for row in rows if row["rule"] == "unusual_hours"]
@@ -537,11 +541,7 @@ async def test_a_past_has_baselines_and_one_night_that_is_unusual(centre: Centre
 
 
 async def test_without_misconduct_nobody_is_suspected_of_it(centre: Centre) -> None:
-    demo = await apply_demo(centre.house)
-    account = centre.house.view.account_names[demo["account"]]
-    now = centre.world.time()
-    await traffic.backfill(centre.house, account, since=now - 4 * 86400, until=now, script=traffic.Script(150, "demo"))
-    await centre.settle()
+    await past_of_the_demo(centre, 4, traffic.Script(150, "demo"))
     found = [(row["rule"], row["specification"]) for row in await centre.rows(KEPT["guardian_cases"])]
     assert [one for one in found if one[0] != "away_while_waiting"] == []
 

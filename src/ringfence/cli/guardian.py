@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .shared import AsJson, actor, as_json, chosen_account, desk, moment, opened, run, table
+from .shared import AsJson, as_json, caught_up, desk, moment, opened, run, table
 
 if TYPE_CHECKING:
     from ringfence.guardian.lists import Found, Wanted
@@ -29,19 +29,12 @@ def _show(
 ) -> None:
     from ringfence.guardian.lists import Wanted
     from ringfence.guardian.watch import WATCH
-    from ringfence.store.worker import catch_up
 
-    async def work() -> "Found":
-        """Once all that has happened until now is known."""
-        given = desk(context)
-        async with opened(given) as house:
-            await catch_up(house.db, house.ctx, WATCH)
-            async with house.db.reading() as tx:
-                ctx = house.ctx(tx, chosen_account(house, given), actor(), "cli")
-                found: Found = await listing(ctx, Wanted(*asked))
-                return found
+    async def work(ctx: "Ctx") -> "Found":
+        found: Found = await listing(ctx, Wanted(*asked))
+        return found
 
-    found = run(work())
+    found = run(caught_up(desk(context), WATCH, work))
     if json:
         as_json(found.rows)
         return

@@ -18,6 +18,7 @@ from ringfence.store.db import DatabaseUnavailable
 
 if TYPE_CHECKING:
     from ringfence.fence.house import House
+    from ringfence.kernel.catalog import Reaction
     from ringfence.kernel.ctx import Ctx
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
@@ -92,6 +93,16 @@ async def within(given: Desk, work: Callable[["Ctx"], Awaitable[Any]], *, settle
         if settle:
             await view.settle(house.db, house.settings.staleness_limit)
         return result
+
+
+async def caught_up(given: Desk, reaction: "Reaction", work: Callable[["Ctx"], Awaitable[Any]]) -> Any:
+    """Read something of the chosen account, once a reaction has heard all that has happened until now."""
+    from ringfence.store.worker import catch_up
+
+    async with opened(given) as house:
+        await catch_up(house.db, house.ctx, reaction)
+        async with house.db.reading() as tx:
+            return await work(house.ctx(tx, chosen_account(house, given), actor(), "cli"))
 
 
 def run(work: Awaitable[Any]) -> Any:

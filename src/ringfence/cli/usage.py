@@ -1,11 +1,11 @@
 """`ringfence wallets` and `ringfence usage`: what is left, what was used, and why."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .shared import AsJson, Desk, Stop, actor, as_json, chosen_account, desk, moment, opened, run, table, within
+from .shared import AsJson, Stop, as_json, caught_up, desk, moment, opened, run, table, within
 
 if TYPE_CHECKING:
     from ringfence.kernel.ctx import Ctx
@@ -16,20 +16,11 @@ Which = Annotated[str, typer.Argument(metavar="WALLET", help="Its name.")]
 TRIES = 20
 
 
-async def _caught_up(given: Desk, work: Callable[["Ctx"], Awaitable[Any]]) -> Any:
-    """Read something of the chosen account, once the books hold all that has happened until now."""
-    from ringfence.metering import keeping
-
-    async with opened(given) as house:
-        await keeping.catch_up(house)
-        async with house.db.reading() as tx:
-            return await work(house.ctx(tx, chosen_account(house, given), actor(), "cli"))
-
-
 @wallets_app.command("list")
 def list_wallets(context: typer.Context, json: AsJson = False) -> None:
     """List the wallets of the account."""
     from ringfence.metering import declaring
+    from ringfence.metering.keeping import METER
     from ringfence.metering.terms import written
 
     async def work(ctx: "Ctx") -> Any:
@@ -44,7 +35,7 @@ def list_wallets(context: typer.Context, json: AsJson = False) -> None:
             "spent": written(row["spent"]),
             "updated_at": row["updated_at"],
         }
-        for row in run(_caught_up(desk(context), work))
+        for row in run(caught_up(desk(context), METER, work))
     ]
     if json:
         as_json(found)
@@ -91,7 +82,7 @@ def show(
         buckets = await ctx.db.all(declaring.BUCKETS, account=ctx.account)
         return lines, {row["id"]: row["charge_number"] for row in buckets}, await keeping.load(ctx)
 
-    lines, numbers, books = run(_caught_up(desk(context), work))
+    lines, numbers, books = run(caught_up(desk(context), keeping.METER, work))
     chosen = [line for line in lines if month is None or line["day"].startswith(month)]
     used = _summed(chosen, numbers, by=lambda line: (line["resource"], line["bucket"], line["wallet"]))
     left = [
@@ -152,7 +143,9 @@ def _quantity(resource: str, quantity: int) -> str:
 @usage_app.command("explain")
 def explain(context: typer.Context, wallet: Which, json: AsJson = False) -> None:
     """Explain a balance line by line, and recount it from the event log; exit code 1 where that comes to another."""
-    found = run(_caught_up(desk(context), lambda ctx: _explain(ctx, wallet)))
+    from ringfence.metering.keeping import METER
+
+    found = run(caught_up(desk(context), METER, lambda ctx: _explain(ctx, wallet)))
     if json:
         as_json(found)
     else:

@@ -46,6 +46,10 @@ class House:
     def request_ctx(self, tx: Transaction, who: Principal, origin: str) -> Ctx:
         return Ctx(who.account, who.actor, tx, self.world, self.settings, self, who, origin)
 
+    def issuer(self, account: str) -> str:
+        """The `iss` of an account: the identity base, whose `{account}` stands for the account's name."""
+        return self.identity_base.replace("{account}", self.view.accounts.get(account, ""))
+
     async def view_confirmed(self) -> None:
         """Make sure that the view is recent enough to decide on, where this process serves."""
         if self.gate is not None:

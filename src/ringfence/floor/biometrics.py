@@ -13,8 +13,6 @@ from typing import Any, Literal
 
 import msgspec
 import structlog
-from joserfc import jwt
-from joserfc.jws import JWSRegistry
 from sqlalchemy import bindparam, delete, literal, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
@@ -39,7 +37,6 @@ from .forgetting import ERASED
 from .voice_prints import ENGINE, NoSpeech, Sound, left_of
 
 log = structlog.get_logger()
-PROVING = JWSRegistry(algorithms=["ES384"])
 HEARD = 5  # recordings that a print is made from, the newest
 SECONDS = 60  # of each of them
 READ, WRITE, ENROL = "voicebiometrics-consent:read", "voicebiometrics-consent:write", "voicebiometrics-enroll:write"
@@ -301,11 +298,9 @@ async def attested(ctx: Ctx, row: Row) -> str:
 
     Its key is among those at /oauth/certs, and stays there.
     """
-    key, kid = await ctx.house.keys.signer("ES384")
-    header = {"alg": "ES384", "typ": "voice-print-removal+jwt", "kid": kid}
-    issuer = ctx.house.identity_base.replace("{account}", ctx.house.view.accounts.get(ctx.account, ""))
-    claims = {"iss": issuer, "iat": int(ctx.world.time()), **row["removed"]}
-    return jwt.encode(header, claims, key, algorithms=["ES384"], registry=PROVING)
+    claims = {"iss": ctx.house.issuer(ctx.account), "iat": int(ctx.world.time()), **row["removed"]}
+    signed: str = await ctx.house.keys.prove("voice-print-removal+jwt", claims)
+    return signed
 
 
 # listening

@@ -38,7 +38,6 @@ from .shapes import (
     TokenToTell,
 )
 from .sweep import SWEEP
-from .tokens import issuer
 
 OPENID = Scope("openid", "See who you are: your name and e-mail address", via=("authorization_code",))
 END_SESSION = Scope("user-session-public:end", "End the sessions of people of your account")
@@ -103,7 +102,7 @@ def _metadata(ctx: Ctx, asked: Asked) -> dict[str, Any]:
     """RFC 8414 section 2, OpenID Connect Discovery section 3."""
     house: House = ctx.house
     label = asked.host.partition(".")[0]
-    base = issuer(house, house.view.account_names.get(label, ""))
+    base = house.issuer(house.view.account_names.get(label, ""))
     methods = ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"]
     confidential = methods[:3]
     return {

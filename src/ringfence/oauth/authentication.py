@@ -24,7 +24,7 @@ from ringfence.store.tables.identity import assertions
 from .clients import ASSERTION_ALGORITHMS
 from .problems import INVALID_CLIENT, INVALID_REQUEST
 from .remote_keys import remote_keys
-from .tokens import SKEW, issuer, unpadded
+from .tokens import SKEW, unpadded
 
 JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 LONGEST_ASSERTION = 3600  # seconds between now and its `exp`: what common clients write; its `jti` is kept as long
@@ -171,7 +171,7 @@ def _check_claims(house: House, client: ClientView, said: dict[str, Any], form_i
     audience = said.get("aud")
     if isinstance(audience, list) and len(audience) == 1:
         audience = audience[0]
-    base = issuer(house, client.account)
+    base = house.issuer(client.account)
     why = ""
     if said.get("iss") != client.id or said.get("sub") != client.id or (form_id or client.id) != client.id:
         why = "iss, sub and client_id must all be the client's id"

@@ -26,7 +26,6 @@ from .problems import (
     UNSUPPORTED_RESPONSE_TYPE,
 )
 from .scopes import for_person, granted
-from .tokens import issuer
 
 COOKIE = "ringfence_session"
 PRELOGIN = "ringfence_login"
@@ -89,7 +88,7 @@ def back(house: House, wish: Wish, **answer: str) -> See:
     """To the client, with `state` and `iss` (RFC 9207)."""
     if "state" in wish.given:
         answer["state"] = wish.given["state"]
-    answer["iss"] = issuer(house, wish.client.account)
+    answer["iss"] = house.issuer(wish.client.account)
     mark = "&" if urlsplit(wish.redirect_uri).query else "?"
     return See(f"{wish.redirect_uri}{mark}{urlencode(answer, quote_via=quote)}", 302, (("cache-control", "no-store"),))
 

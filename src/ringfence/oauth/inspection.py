@@ -51,7 +51,7 @@ async def introspect(ctx: Ctx, asked: Asked) -> Plain:
     if WRAPPED not in asked.headers.get("accept", ""):
         return Plain(answer, headers=NO_STORE)
     inner = msgspec.json.encode(answer)
-    signed = await tokens.sign(house, house.settings.token_algorithm, "token-introspection+jwt", answer)
+    signed = await house.keys.sign(house.settings.token_algorithm, "token-introspection+jwt", answer)
     header, _, signature = signed.split(".")
     kid = msgspec.json.decode(tokens.unpadded(header))["kid"]
     return Plain(
@@ -74,7 +74,7 @@ async def _facts(ctx: Ctx, client: ClientView, token: str) -> dict[str, Any]:
     scope = " ".join(sorted(principal.scopes))
     facts: dict[str, Any] = {
         "active": True,
-        "iss": tokens.issuer(house, client.account),
+        "iss": house.issuer(client.account),
         "aud": house.gateway_base,
         "sub": subject,
         "exp": int(claims.alive_until or claims.expires),

@@ -4,7 +4,9 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
+from joserfc import jwt
 from joserfc.jwk import ECKey, Key, RSAKey
+from joserfc.jws import JWSRegistry
 from sqlalchemy import bindparam, delete, literal, select, update
 
 from ringfence.fence.view import changed
@@ -20,6 +22,7 @@ from ringfence.store.tables.identity import signing_keys
 
 ALGORITHMS = ("ES256", "RS256")
 PROVING = "ES384"  # signs no tokens but proofs, which last for years: its keys stay published for ever
+REGISTRY = JWSRegistry(algorithms=[*ALGORITHMS, PROVING])
 OVERLAP = timedelta(hours=1)  # a retired key stays published this long: no token lives longer
 
 ALL = Statement(select(signing_keys).order_by(signing_keys.c.created_at, signing_keys.c.kid), everywhere=True)
@@ -83,6 +86,15 @@ class KeyRing:
     def _opened(self, sealed: str, alg: str, kid: str) -> Key:
         jwk = msgspec.json.decode(self._vault.unseal(sealed, f"signing key {kid}"))
         return (ECKey if alg.startswith("ES") else RSAKey).import_key(jwk)
+
+    async def sign(self, alg: str, typ: str, claims: dict[str, Any]) -> str:
+        """A compact JWS (RFC 7515) of some claims."""
+        key, kid = await self.signer(alg)
+        return jwt.encode({"alg": alg, "typ": typ, "kid": kid}, claims, key, algorithms=[alg], registry=REGISTRY)
+
+    async def prove(self, typ: str, claims: dict[str, Any]) -> str:
+        """The same with the key whose public half stays published for ever."""
+        return await self.sign(PROVING, typ, claims)
 
     async def signer(self, alg: str) -> tuple[Key, str]:
         """The key that signs now, and its id."""

@@ -47,16 +47,6 @@ class Issued:
     claims: Claims
 
 
-def issuer(house: House, account: str) -> str:
-    """The `iss` of an account's tokens: the identity base, whose `{account}` stands for the account's name."""
-    return house.identity_base.replace("{account}", house.view.accounts.get(account, ""))
-
-
-async def sign(house: House, alg: str, typ: str, claims: dict[str, Any]) -> str:
-    key, kid = await house.keys.signer(alg)
-    return jwt.encode({"alg": alg, "typ": typ, "kid": kid}, claims, key, algorithms=[alg], registry=REGISTRY)
-
-
 async def issue(
     house: House,
     client: ClientView,
@@ -72,7 +62,7 @@ async def issue(
     jti = house.world.new_id(32)
     scope = " ".join(sorted(scopes))
     claims: dict[str, Any] = {
-        "iss": issuer(house, client.account),
+        "iss": house.issuer(client.account),
         "sub": user or client.id,
         "aud": house.gateway_base,
         "iat": now,
@@ -89,7 +79,7 @@ async def issue(
         claims["sid"] = sid
     if grant:
         claims["grant_id"] = grant
-    token = await sign(house, house.settings.token_algorithm, "at+jwt", claims)
+    token = await house.keys.sign(house.settings.token_algorithm, "at+jwt", claims)
     said = Claims(jti, client.account, client.id, user, frozenset(scope.split()), now, now + lifetime, sid, grant)
     return Issued(token, lifetime, said)
 
@@ -174,7 +164,7 @@ async def _read_jwt(house: House, token: str) -> Claims:
     except (JoseError, ValueError) as why:
         raise Fault(INVALID_TOKEN, "The access token's signature does not hold.") from why
     account = said["aid"]
-    if said["aud"] != house.gateway_base or said["iss"] != issuer(house, account):
+    if said["aud"] != house.gateway_base or said["iss"] != house.issuer(account):
         raise Fault(INVALID_TOKEN, "The access token was issued by or for another server.")
     now = house.world.time()
     if said["exp"] <= now:
@@ -217,7 +207,7 @@ async def id_token(
     """OpenID Connect Core section 2."""
     now = int(house.world.time())
     claims: dict[str, Any] = {
-        "iss": issuer(house, client.account),
+        "iss": house.issuer(client.account),
         "sub": user,
         "aud": client.id,
         "iat": now,
@@ -227,4 +217,5 @@ async def id_token(
     }
     if nonce is not None:
         claims["nonce"] = nonce
-    return await sign(house, client.id_token_alg, "JWT", claims)
+    signed: str = await house.keys.sign(client.id_token_alg, "JWT", claims)
+    return signed

@@ -89,8 +89,8 @@ class Worker:
             last = await tx.one(outbox.LAST)
         if last:
             behind = [one for one in self.reactions if self._cursors.get(one.name, -1) < last["place"]]
-            read: dict[int, list[Row]] = {}
-            count += sum(await asyncio.gather(*(self.react(one, read) for one in behind)))  # on SQLite in one commit
+            ahead = Ahead()
+            count += sum(await asyncio.gather(*(self.react(one, ahead) for one in behind)))  # on SQLite in one commit
         while row := await work.claim(self.db, self.world.now(), without=self._unwanted()):
             job = self.jobs.get(row["name"])
             if job is not None and job.long:
@@ -115,44 +115,20 @@ class Worker:
         while await self.turn() or self._long:
             await asyncio.gather(*self._long)
 
-    async def react(self, reaction: Reaction, read: dict[int, list[Row]]) -> int:
-        """Move one reaction over the next events; its effects commit with its cursor.
-
-        `read` is what others have read after a place. What is in the log stays as it is: it is read once for all.
-        """
+    async def react(self, reaction: Reaction, ahead: "Ahead") -> int:
+        """Move one reaction over the next events; one that fails stays where it is for a while. How many they were."""
         if self._held_until.get(reaction.name, 0) > self.world.time():
             return 0
         try:
-            async with self.db.writing() as tx:
-                cursor = await tx.one(outbox.CURSOR, name=reaction.name)
-                if cursor is None:
-                    return 0  # another process is at it
-                if (after := cursor["place"]) not in read:
-                    read[after] = await tx.all(outbox.AFTER, place=after)
-                found = read[after]
-                await self._hand_over(tx, reaction, found)
-                place = found[-1]["place"] if found else cursor["place"]
-                if found:
-                    await tx.run(outbox.MOVE, name_=reaction.name, place_=place)
+            moved = await advance(self.db, self.ctx_for, reaction, ahead)
         except Exception:
             log.exception("reaction.failed", reaction=reaction.name)
             self._held_until[reaction.name] = self.world.time() + BACKOFF
             return 0
-        self._cursors[reaction.name] = place
-        return len(found)
-
-    async def _hand_over(self, tx: Transaction, reaction: Reaction, found: list[Row]) -> None:
-        """Give a reaction those of the events that it is for."""
-        actor = f"reaction:{reaction.name}"
-        if reaction.to is not None:
-            wanted = {what.name for what in reaction.to}
-            found = [event for event in found if event["type"] in wanted]
-        if reaction.run_all is not None:
-            if found:
-                await reaction.run_all(self.ctx_for(tx, "", actor), found)
-        elif reaction.run is not None:
-            for event in found:
-                await reaction.run(self.ctx_for(tx, event["account_id"], actor), event)
+        if moved is None:
+            return 0
+        self._cursors[reaction.name], count = moved
+        return count
 
     async def perform(self, row: Row) -> None:
         """Run one claimed job; its effects commit with its end."""
@@ -199,6 +175,52 @@ class Worker:
         return self.world.now() + timedelta(seconds=job.every or 0)
 
 
+class Ahead:
+    """The events after a place, read once for all reactions that are as far: what is in the log stays as it is."""
+
+    def __init__(self) -> None:
+        self._found: dict[int, list[Row]] = {}
+        self._one = asyncio.Lock()
+
+    async def after(self, tx: Transaction, place: int) -> list[Row]:
+        async with self._one:
+            if place not in self._found:
+                self._found[place] = await tx.all(outbox.AFTER, place=place)
+            return self._found[place]
+
+
+async def advance(db: Db, ctx_for: CtxFor, reaction: Reaction, ahead: Ahead) -> tuple[int, int] | None:
+    """Move a reaction over the next events; its effects commit with its cursor.
+
+    The place that it is at then, and how many events they were. None where another process is at it.
+    """
+    async with db.writing() as tx:
+        cursor = await tx.one(outbox.CURSOR, name=reaction.name)
+        if cursor is None:
+            return None
+        found = await ahead.after(tx, cursor["place"])
+        if not found:
+            return cursor["place"], 0
+        await _hand_over(ctx_for, tx, reaction, found)
+        place: int = found[-1]["place"]
+        await tx.run(outbox.MOVE, name_=reaction.name, place_=place)
+    return place, len(found)
+
+
+async def _hand_over(ctx_for: CtxFor, tx: Transaction, reaction: Reaction, found: list[Row]) -> None:
+    """Give a reaction those of the events that it is for."""
+    actor = f"reaction:{reaction.name}"
+    if reaction.to is not None:
+        wanted = {what.name for what in reaction.to}
+        found = [event for event in found if event["type"] in wanted]
+    if reaction.run_all is not None:
+        if found:
+            await reaction.run_all(ctx_for(tx, "", actor), found)
+    elif reaction.run is not None:
+        for event in found:
+            await reaction.run(ctx_for(tx, event["account_id"], actor), event)
+
+
 async def catch_up(db: Db, ctx_for: CtxFor, reaction: Reaction) -> int:
     """Bring a reaction that takes every event, many together, to the end that the log has now: for commands.
 
@@ -208,18 +230,11 @@ async def catch_up(db: Db, ctx_for: CtxFor, reaction: Reaction) -> int:
         raise TypeError(f"{reaction.name} does not take every event")
     while await outbox.stamp(db):
         pass
-    async with db.reading() as tx:
+    async with db.writing() as tx:
+        await tx.run(outbox.BEGIN_CURSOR, name=reaction.name, place=0)
         end = await tx.one(outbox.LAST)
     last, count, place = end["place"] if end else 0, 0, -1
-    while place < last:
-        async with db.writing() as tx:
-            await tx.run(outbox.BEGIN_CURSOR, name=reaction.name, place=0)
-            cursor = await tx.one(outbox.CURSOR, name=reaction.name)
-            found = await tx.all(outbox.AFTER, place=cursor["place"]) if cursor is not None else []
-            if not found:
-                break
-            await reaction.run_all(ctx_for(tx, "", f"reaction:{reaction.name}"), found)
-            place = found[-1]["place"]
-            await tx.run(outbox.MOVE, name_=reaction.name, place_=place)
-        count += len(found)
+    while place < last and (moved := await advance(db, ctx_for, reaction, Ahead())) is not None:
+        place, more = moved
+        count += more
     return count

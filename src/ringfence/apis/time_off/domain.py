@@ -161,13 +161,13 @@ async def add_many(ctx: Ctx, wishes: list[Wish]) -> list[Fault | None]:
 
     For each wish why it was refused, or None.
     """
-    near = await _near(ctx, wishes)
+    near = await _near(ctx, [(one.agent["id"], one.start, one.end) for one in wishes])
     drawing = sorted({one.agent["id"] for one in wishes if one.kind["draws"]})
     rows = await all_rows(ctx, balances.BALANCES_OF, users=drawing) if drawing else []
     left = {(row["user_id"], row["type_key"]): row["seconds"] for row in rows}
     before, made, found = dict(left), list[Row](), list[Fault | None]()
     for one, others in zip(wishes, near, strict=True):
-        others += [row for row in made if row["user_id"] == one.agent["id"] and _meet(one, row)]
+        others += [row for row in made if row["user_id"] == one.agent["id"] and _meet(row, one.start, one.end)]
         try:
             if _same(one, others) is None:
                 _refuse_overlap(one.kind, others)
@@ -183,15 +183,18 @@ async def add_many(ctx: Ctx, wishes: list[Wish]) -> list[Fault | None]:
     return found
 
 
-async def _near(ctx: Ctx, wishes: list[Wish]) -> list[list[Row]]:
-    """The time offs that each wish would overlap with."""
-    asked = [{"account": ctx.account, "user": one.agent["id"], "since": one.start, "until": one.end} for one in wishes]
+async def _near(ctx: Ctx, spans: list[tuple[str, datetime, datetime]]) -> list[list[Row]]:
+    """What each span of an agent would overlap with."""
+    asked = [{"account": ctx.account, "user": user, "since": start, "until": end} for user, start, end in spans]
     before, after = await ctx.db.each(BEFORE, asked), await ctx.db.each(WITHIN, asked)
-    return [[*(row for row in b if _meet(one, row)), *a] for one, b, a in zip(wishes, before, after, strict=True)]
+    return [
+        [*(row for row in earlier if _meet(row, start, end)), *later]
+        for (_, start, end), earlier, later in zip(spans, before, after, strict=True)
+    ]
 
 
-def _meet(one: Wish, row: Row) -> bool:
-    return bool(row["start_at"] < one.end and row["end_at"] > one.start)
+def _meet(row: Row, start: datetime, end: datetime) -> bool:
+    return bool(row["start_at"] < end and row["end_at"] > start)
 
 
 def _same(asked: Wish, others: list[Row]) -> Row | None:
@@ -221,9 +224,8 @@ def _given(ctx: Ctx, asked: Wish, drawn: int) -> Row:
 
 
 async def _within(ctx: Ctx, user: str, start: datetime, end: datetime) -> list[Row]:
-    before = await all_rows(ctx, BEFORE, user=user, since=start)
-    after = await all_rows(ctx, WITHIN, user=user, since=start, until=end)
-    return [*(row for row in before if row["end_at"] > start), *after]
+    [found] = await _near(ctx, [(user, start, end)])
+    return found
 
 
 def _refuse_overlap(kind: Row, others: list[Row]) -> None:
